@@ -1,0 +1,355 @@
+"""The one settings tree: every key of `vernal.toml` with its type, default, unit and effect, and nowhere else.
+
+Reading order: defaults here, then the file, then `VERNAL_SECTION__KEY` from the environment. An unknown key is an error with
+the nearest known name. `fingerprint()` goes into every release's lineage.
+"""
+
+import hashlib
+import os
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from vernal.errors import ConfigError
+
+UNITS_S = {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+def duration_s(text: str, where: str = "duration") -> int:
+    """Seconds of a duration written as number and unit.
+
+    >>> duration_s("5min"), duration_s("30d")
+    (300, 2592000)
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", text)
+    if not match or match[2] not in UNITS_S:
+        raise ConfigError.invalid(where, text, "a number and one of s, m, min, h, d, w", 'write for example "7d"')
+    return round(float(match[1]) * UNITS_S[match[2]])
+
+
+def about(text: str, **limits: Any) -> Any:
+    return Meta(description=text, **limits)
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of vernal.toml."""
+
+
+class Data(Section):
+    path: Annotated[str, about("directory for everything Vernal keeps, relative to vernal.toml")] = "data"
+    log: Annotated[str, about('event log; "sqlite:NAME" is a file in path')] = "sqlite:log.db"
+    archive: Annotated[str, about('Parquet archive; "file:NAME" is a folder in path')] = "file:archive"
+    state: Annotated[str, about('online state; "lmdb:NAME" is a folder in path')] = "lmdb:state"
+    releases: Annotated[str, about('release store; "file:NAME" is a folder in path')] = "file:releases"
+    state_map_gb: Annotated[int, about("address space reserved for the state, GiB; a sparse file, not disk used", ge=1)] = 64
+
+
+class EventColumns(Section):
+    """Which column of your files holds what; empty = not there."""
+
+    user: Annotated[str, about("column of the user id")] = "user"
+    item: Annotated[str, about("column of the item id")] = "item"
+    type: Annotated[str, about("column of the event type; empty = every row is default_type")] = "type"
+    time: Annotated[str, about("column of the event time")] = "time"
+    value: Annotated[str, about("column of the value (rating, price, quantity); empty = none")] = ""
+    event_id: Annotated[str, about("column of a unique event id; empty = identity is the row's content")] = ""
+    session: Annotated[str, about("column of the session id; empty = none")] = ""
+    received_at: Annotated[str, about("column of the arrival time; empty = arrival is the event time")] = ""
+
+
+class EventType(Section):
+    weight: Annotated[float, about("how much one such event says about taste, 0..100; 0 = counted, never a positive", ge=0, le=100)] = 1.0
+    min_value: Annotated[float | None, about("only events with at least this value are positives; none = all")] = None
+
+
+class Events(Section):
+    files: Annotated[list[str], about("CSV, JSON Lines or Parquet files to import, relative to vernal.toml; globs allowed")] = []
+    columns: Annotated[EventColumns, about("column names of those files")] = EventColumns()
+    time_unit: Annotated[Literal["auto", "rfc3339", "s", "ms", "us", "ns"], about("unit of numeric times; auto looks at the magnitude and refuses when unsure")] = "auto"
+    timezone: Annotated[str, about("zone of times written without one")] = "UTC"
+    default_type: Annotated[str, about("type of rows without a type column")] = "view"
+    types: Annotated[dict[str, EventType], about("event types that count, in the order of their codes")] = msgspec.field(default_factory=lambda: {"view": EventType()})
+    repeats: Annotated[bool, about("may an item a user already has be recommended again (groceries: true, films: false)")] = False
+
+
+class Items(Section):
+    files: Annotated[list[str], about("catalogue files to import, relative to vernal.toml")] = []
+    id: Annotated[str, about("column of the item id")] = "item"
+    title: Annotated[str, about("column of the title; empty = the id is shown")] = "title"
+    text: Annotated[list[str], about("columns of free text, for content similarity and search")] = []
+    attributes: Annotated[list[str], about("columns of categories (text or lists), for filters, caps, crosses and content")] = []
+
+
+class Users(Section):
+    files: Annotated[list[str], about("user files to import, relative to vernal.toml")] = []
+    id: Annotated[str, about("column of the user id")] = "user"
+    attributes: Annotated[list[str], about("columns of user attributes")] = []
+
+
+class Aggregate(Section):
+    """count, sum, mean, last, recency, first_seen, distinct, min, max: over which events, how far back."""
+
+    event: Annotated[str | list[str], about("event type or types; empty = every configured type")] = []
+    window: Annotated[str | list[str], about("tile-aligned window or windows: up to 1h in 5-minute tiles, up to 1d in hours, else in days")] = []
+    half_life: Annotated[str | list[str], about("exponential half-life or half-lives")] = []
+    n: Annotated[int, about("how many items `last` keeps", ge=1, le=64)] = 5
+
+
+class Rate(Section):
+    of: Annotated[str, about("event type in the numerator")]
+    per: Annotated[str, about("event type in the denominator; `impression` = shown in a slate")]
+    window: Annotated[str | list[str], about("tile-aligned window or windows")] = []
+    half_life: Annotated[str | list[str], about("exponential half-life or half-lives")] = []
+    prior: Annotated[float, about("pseudo-count of the denominator at the prior mean", ge=0)] = 20.0
+    prior_mean: Annotated[float, about("the rate assumed before any evidence, 0..1", ge=0, le=1)] = 0.05
+
+
+class View(Section):
+    """One feature view; exactly one aggregate."""
+
+    entity: Annotated[str | list[str], about('"user", "item", ["user", "item"] or ["user", "item.ATTRIBUTE"]')]
+    count: Annotated[Aggregate | None, about("number of events")] = None
+    sum: Annotated[Aggregate | None, about("sum of values")] = None
+    mean: Annotated[Aggregate | None, about("mean of values")] = None
+    min: Annotated[Aggregate | None, about("least value")] = None
+    max: Annotated[Aggregate | None, about("greatest value")] = None
+    distinct: Annotated[Aggregate | None, about("number of distinct items")] = None
+    last: Annotated[Aggregate | None, about("last n items, newest first")] = None
+    recency: Annotated[Aggregate | None, about("seconds since the newest event")] = None
+    first_seen: Annotated[Aggregate | None, about("seconds since the oldest event")] = None
+    rate: Annotated[Rate | None, about("ratio of two counts with a prior")] = None
+
+
+class State(Section):
+    history: Annotated[int, about("raw recent events kept per user (K); the cap is part of every user x item definition", ge=16, le=4096)] = 512
+    horizon: Annotated[str, about("how far back day tiles reach; half-lives are cut here")] = "128d"
+
+
+class Scenario(Section):
+    n: Annotated[int, about("items in a slate when the request does not say", ge=1, le=500)] = 10
+    temperature: Annotated[float, about("Plackett-Luce temperature over the head of the ranking; 0 = deterministic", ge=0, le=10)] = 0.0
+    explore_head: Annotated[int, about("how many of the best ranked may be shuffled by exploration", ge=1, le=200)] = 50
+    explore_share: Annotated[float, about("share of slots reserved for fresh items, 0..0.5", ge=0, le=0.5)] = 0.0
+    diversity: Annotated[float, about("0 = pure score, 1 = pure novelty against items already placed (MMR)", ge=0, le=1)] = 0.0
+    caps: Annotated[dict[str, int], about("at most this many items of one value of an attribute")] = {}
+    filter: Annotated[dict[str, str | list[str]], about("only items with these attribute values")] = {}
+    repeats: Annotated[bool | None, about("overrides events.repeats here")] = None
+
+
+class Retrieval(Section):
+    trending: Annotated[list[str], about("half-lives of the popularity lists")] = msgspec.field(default_factory=lambda: ["6h", "1d", "3d", "14d"])
+    recent_events: Annotated[int, about("newest events of a user that query the item models", ge=1, le=500)] = 50
+    recent_half_life: Annotated[str, about("half-life of an event's weight in those queries")] = "30d"
+    min_events: Annotated[int, about("events an item needs to enter the item models", ge=1)] = 5
+    ease_neighbours: Annotated[int, about("neighbours per item of the local EASE model (K)", ge=10, le=500)] = 100
+    ease_ridge: Annotated[float, about("ridge of the local EASE model", gt=0)] = 100.0
+    covisitation_neighbours: Annotated[int, about("neighbours per item of the co-visitation model", ge=10, le=500)] = 50
+    ials_dim: Annotated[int, about("dimension of item vectors", ge=8, le=512)] = 64
+    exact_below: Annotated[int, about("catalogue size up to which vectors are scanned exactly", ge=0)] = 50_000
+    candidates: Annotated[int, about("candidates that reach the ranker", ge=20, le=2000)] = 300
+    custom: Annotated[list[str], about('more retrievers, as "module:Class" or an entry point of the group vernal.retrievers')] = []
+
+
+class Training(Section):
+    budget_s: Annotated[int, about("time the hyper-parameter search may take, seconds", ge=0)] = 30
+    ranker: Annotated[bool, about("fit a ranker; false = retrieval order")] = True
+    windows: Annotated[int, about("past windows from which ranking examples are simulated", ge=1, le=52)] = 4
+    window: Annotated[str, about("length of each such window")] = "7d"
+    requests: Annotated[int, about("simulated past requests over all windows, at most", ge=100)] = 8_000
+    trees: Annotated[int, about("trees in the ranker", ge=10, le=2000)] = 300
+    evaluate_last: Annotated[str, about("last stretch of the log on which a release is evaluated")] = "7d"
+    seed: Annotated[int, about("seed of everything random in training", ge=0)] = 0
+    keep: Annotated[int, about("releases kept on disk beside the champion", ge=1)] = 5
+
+
+class Serving(Section):
+    host: Annotated[str, about("address to listen on; anything but loopback requires keys")] = "127.0.0.1"
+    port: Annotated[int, about("port", ge=0, le=65535)] = 8420
+    workers: Annotated[int, about("API worker processes", ge=1, le=64)] = 2
+    deadline_ms: Annotated[float, about("time after which an answer falls to a cheaper rung, milliseconds", gt=0)] = 35.0
+    queue: Annotated[int, about("requests one worker may have waiting before it sheds with 429", ge=1)] = 256
+    require_keys: Annotated[bool | None, about("ask for API keys; default: only off loopback")] = None
+    commit_ms: Annotated[float, about("how long an append waits for company before its fsync, milliseconds", ge=0, le=1000)] = 2.0
+    log_slates: Annotated[bool, about("log every answered slate with its propensities and features")] = True
+
+
+class Audit(Section):
+    sample: Annotated[int, about("served requests recomputed from the log by one skew audit", ge=1)] = 200
+
+
+class Settings(Section):
+    """The whole of vernal.toml."""
+
+    data: Data = Data()
+    events: Events = Events()
+    items: Items = Items()
+    users: Users = Users()
+    state: State = State()
+    features: Annotated[dict[str, View], about("feature views by name; none = the default set")] = {}
+    retrieval: Retrieval = Retrieval()
+    training: Training = Training()
+    scenarios: Annotated[dict[str, Scenario], about("named places where slates appear; `home` and `similar` always exist")] = {}
+    serving: Serving = Serving()
+    audit: Audit = Audit()
+
+    def scenario(self, name: str) -> Scenario:
+        """The settings of a scenario; `home` and `similar` exist without being named."""
+        if name in self.scenarios:
+            return self.scenarios[name]
+        if name in ("home", "similar"):
+            return Scenario()
+        raise ConfigError.unknown_key("scenario", name, [*self.scenarios, "home", "similar"])
+
+    def fingerprint(self) -> str:
+        """sha256 of the settings that shape data, state and models (addresses and ports do not)."""
+        shaping = msgspec.structs.replace(self, data=Data(), serving=Serving())
+        return hashlib.sha256(msgspec.json.encode(shaping, order="sorted")).hexdigest()
+
+
+def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of a `vernal.toml` with the environment's overrides.
+
+    Raises
+    ------
+    ConfigError
+        No such file, not TOML, an unknown key, a value of the wrong type or out of range.
+    """
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError.invalid(str(path), "no such file", "a vernal.toml", "run `vernal init events.parquet items.csv`") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError.invalid(str(path), str(error), "valid TOML") from None
+    return parse(overridden(tree, environment), str(path))
+
+
+def parse(tree: dict[str, Any], where: str = "vernal.toml") -> Settings:
+    """Settings from a plain tree, every key checked; durations are checked too."""
+    check_names(tree, Settings, where)
+    try:
+        settings = msgspec.convert(tree, Settings)
+    except msgspec.ValidationError as error:
+        message, _, at = str(error).partition(" - at `$")
+        raise ConfigError.invalid(f"{where} {at.rstrip('`').lstrip('.')}".strip(), value_at(tree, at), message) from None
+    check_durations(settings, where)
+    return settings
+
+
+def check_names(tree: Any, kind: Any, where: str) -> None:
+    """Raises on the first key that its table does not know."""
+    kind = bare(kind)
+    if typing.get_origin(kind) is dict and isinstance(tree, dict):
+        for name, value in tree.items():
+            check_names(value, typing.get_args(kind)[1], f"{where} {name}" if " " not in where else f"{where}.{name}")
+    elif isinstance(kind, type) and issubclass(kind, Section) and isinstance(tree, dict):
+        hints = typing.get_type_hints(kind, include_extras=True)
+        for name, value in tree.items():
+            at = f"{where} {name}" if " " not in where else f"{where}.{name}"
+            if name not in hints:
+                raise ConfigError.unknown_key(at, name, hints)
+            check_names(value, hints[name], at)
+
+
+def bare(kind: Any) -> Any:
+    """A type without Annotated and without `| None`."""
+    if typing.get_origin(kind) is Annotated:
+        return bare(typing.get_args(kind)[0])
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        sections = [arm for arm in typing.get_args(kind) if isinstance(arm, type) and issubclass(arm, Section)]
+        return sections[0] if sections else kind
+    return kind
+
+
+def value_at(tree: Any, path: str) -> Any:
+    """The value a msgspec path such as `.serving.port` points at, as far as it can be followed."""
+    for name in re.findall(r"[^.\[\]`]+", path):
+        if isinstance(tree, dict) and name in tree:
+            tree = tree[name]
+    return tree if not isinstance(tree, dict) else None
+
+
+def check_durations(settings: Settings, where: str) -> None:
+    singles = {
+        "state.horizon": settings.state.horizon,
+        "retrieval.recent_half_life": settings.retrieval.recent_half_life,
+        "training.window": settings.training.window,
+        "training.evaluate_last": settings.training.evaluate_last,
+    }
+    for at, text in singles.items():
+        duration_s(text, f"{where} {at}")
+    for text in settings.retrieval.trending:
+        duration_s(text, f"{where} retrieval.trending")
+
+
+def overridden(tree: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """The tree with every VERNAL_SECTION__KEY applied; values are read as TOML, else as text."""
+    for name, text in sorted(environment.items()):
+        if not name.startswith("VERNAL_") or "__" not in name:
+            continue
+        *tables, key = name.removeprefix("VERNAL_").lower().split("__")
+        table = tree
+        for step in tables:
+            table = table.setdefault(step, {})
+        try:
+            table[key] = tomllib.loads(f"v = {text}")["v"]
+        except tomllib.TOMLDecodeError:
+            table[key] = text
+    return tree
+
+
+class Key(msgspec.Struct, frozen=True):
+    """One documented key of the settings tree."""
+
+    path: str
+    kind: str
+    default: str
+    effect: str
+
+
+def explain(kind: type[Section] = Settings, prefix: str = "") -> Iterator[Key]:
+    """Every key with its type, default and effect, in file order; `*` stands for a name you choose."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    for field in msgspec.structs.fields(kind):
+        path = f"{prefix}{field.name}"
+        hint = hints[field.name]
+        inner = bare(hint)
+        if isinstance(inner, type) and issubclass(inner, Section):
+            if typing.get_origin(hint) is Annotated and "None" in str(hint):
+                yield Key(path, "table", "none", effect_of(hint))
+            yield from explain(inner, f"{path}.")
+        elif (section := section_by_name(inner)) is not None:
+            yield Key(path, "tables by name", "{}", effect_of(hint))
+            yield from explain(section, f"{path}.*.")
+        else:
+            yield Key(path, kind_of(inner), default_of(field), effect_of(hint))
+
+
+def section_by_name(kind: Any) -> type[Section] | None:
+    """The section type of `dict[str, section]`, else None."""
+    if typing.get_origin(kind) is not dict:
+        return None
+    value = bare(typing.get_args(kind)[1])
+    return value if isinstance(value, type) and issubclass(value, Section) else None
+
+
+def effect_of(hint: Any) -> str:
+    return next((m.description or "" for m in typing.get_args(hint)[1:] if isinstance(m, Meta)), "") if typing.get_origin(hint) is Annotated else ""
+
+
+def kind_of(kind: Any) -> str:
+    return kind.__name__ if isinstance(kind, type) and typing.get_origin(kind) is None else re.sub(r"typing\.", "", str(kind))
+
+
+def default_of(field: msgspec.structs.FieldInfo) -> str:
+    if field.default is not msgspec.NODEFAULT:
+        return msgspec.json.encode(field.default).decode()
+    if field.default_factory is not msgspec.NODEFAULT:
+        return msgspec.json.encode(field.default_factory()).decode()
+    return "required"

@@ -1,0 +1,232 @@
+"""A release: everything serving needs for one version, in one immutable directory.
+
+In: arrays (`.npy`) and JSON texts that training writes into a fresh directory. Out: the same bytes, memory-mapped, after every
+file has been checked against the sha256 in `manifest.json`. Which release is in charge is a numbered promotion record, created
+only if absent, so that two promoters cannot both win and every change of mind stays on record. Nothing is ever unpickled.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from vernal.clock import Clock
+from vernal.errors import ReleaseError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+class Lineage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a release was made from; equal lineage means equal bytes."""
+
+    log_from: int  # first log offset used
+    log_to: int  # last log offset used
+    as_of: int  # UTC us; nothing received at or after this was used
+    config: str  # Settings.fingerprint()
+    plan: str  # fingerprint of the compiled feature plan
+    code: str  # version of vernal
+    seed: int
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    format: int
+    name: str
+    created_at: int  # UTC us
+    lineage: Lineage
+    metrics: dict[str, Any]
+    files: dict[str, str]  # file name -> sha256 hex
+
+
+class Promotion(msgspec.Struct, frozen=True, kw_only=True):
+    """One change of the release in charge."""
+
+    number: int
+    release: str
+    previous: str | None
+    at: int  # UTC us
+    reason: str
+
+
+class Release:
+    """One opened release; every array is a read-only memory map, so workers share its pages."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path, self.manifest, self.name = path, manifest, manifest.name
+
+    def array(self, name: str) -> NDArray[Any]:
+        """The array `name`.npy, memory-mapped and read-only."""
+        file = self.path / f"{name}.npy"
+        if file.name not in self.manifest.files:
+            raise ReleaseError.damaged(file, "not named in the manifest")
+        return np.load(file, mmap_mode="r", allow_pickle=False)
+
+    def json(self, name: str) -> Any:
+        """The text `name`.json, decoded."""
+        file = self.path / f"{name}.json"
+        if file.name not in self.manifest.files:
+            raise ReleaseError.damaged(file, "not named in the manifest")
+        return json.loads(file.read_text(encoding="utf-8"))
+
+    def has(self, file: str) -> bool:
+        return file in self.manifest.files
+
+
+class Draft:
+    """A release being written: a private directory that becomes a release when committed, and nothing before."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def put_array(self, name: str, array: NDArray[Any]) -> None:
+        np.save(self.path / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
+
+    def put_json(self, name: str, value: Any) -> None:
+        (self.path / f"{name}.json").write_text(json.dumps(value, sort_keys=True, ensure_ascii=False), encoding="utf-8")
+
+
+class ReleaseStore:
+    """Releases in a directory; implements what other rooms need of a store.
+
+    Layout: `<root>/<name>/...`, `<root>/promotions/00000001.json`.
+    """
+
+    def __init__(self, root: Path, clock: Clock) -> None:
+        self.root, self.clock = root, clock
+        (root / "promotions").mkdir(parents=True, exist_ok=True)
+
+    def draft(self) -> Draft:
+        path = self.root / f".draft-{os.getpid()}-{self.clock.now()}"
+        path.mkdir()
+        return Draft(path)
+
+    def commit(self, draft: Draft, lineage: Lineage, metrics: Mapping[str, Any]) -> Release:
+        """Seals a draft: hashes, manifest, fsync, one rename. The name is its number and the first 8 digits of its content hash."""
+        files = {file.name: sha256(file) for file in sorted(draft.path.iterdir())}
+        content = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+        name = f"r{self.next_number():04d}-{content[:8]}"
+        manifest = Manifest(format=FORMAT, name=name, created_at=self.clock.now(), lineage=lineage, metrics=dict(metrics), files=files)
+        (draft.path / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+        for file in draft.path.iterdir():
+            sync(file)
+        sync(draft.path)
+        os.rename(draft.path, self.root / name)
+        sync(self.root)
+        return Release(self.root / name, manifest)
+
+    def discard(self, draft: Draft) -> None:
+        shutil.rmtree(draft.path, ignore_errors=True)
+
+    def next_number(self) -> int:
+        return 1 + max((int(name[1:5]) for name in self.names()), default=0)
+
+    def names(self) -> list[str]:
+        """Kept releases, oldest first."""
+        return sorted(path.name for path in self.root.iterdir() if path.name.startswith("r") and (path / MANIFEST).exists())
+
+    def manifest(self, name: str) -> Manifest:
+        file = self.root / name / MANIFEST
+        if "/" in name or name.startswith(".") or not file.exists():
+            raise ReleaseError.missing(name, self.names())
+        try:
+            manifest = msgspec.json.decode(file.read_bytes(), type=Manifest)
+        except msgspec.DecodeError as error:
+            raise ReleaseError.damaged(file, str(error)) from None
+        if manifest.format > FORMAT:
+            raise ReleaseError.newer(name, manifest.format, FORMAT)
+        return manifest
+
+    def open(self, name: str, *, verify: bool = True) -> Release:
+        """The release, every file compared with its hash first.
+
+        Raises
+        ------
+        ReleaseError
+            Unknown name, a missing or extra byte anywhere, a format of a newer version.
+        """
+        manifest = self.manifest(name)
+        for file, digest in manifest.files.items() if verify else ():
+            path = self.root / name / file
+            if not path.exists():
+                raise ReleaseError.damaged(path, "missing")
+            if sha256(path) != digest:
+                raise ReleaseError.damaged(path, "its sha256 differs from the manifest")
+        return Release(self.root / name, manifest)
+
+    def promotions(self) -> Iterator[Promotion]:
+        """Every change of the release in charge, oldest first."""
+        for file in sorted((self.root / "promotions").glob("*.json")):
+            yield msgspec.json.decode(file.read_bytes(), type=Promotion)
+
+    def last_promotion(self) -> Promotion | None:
+        files = sorted((self.root / "promotions").glob("*.json"))
+        return msgspec.json.decode(files[-1].read_bytes(), type=Promotion) if files else None
+
+    def champion(self) -> str | None:
+        """Name of the release in charge; none before the first promotion."""
+        last = self.last_promotion()
+        return last.release if last else None
+
+    def promote(self, name: str, reason: str) -> Promotion:
+        """Puts a release in charge. Two promoters at once: one wins, the other's record follows it."""
+        self.manifest(name)
+        while True:
+            last = self.last_promotion()
+            record = Promotion(number=(last.number if last else 0) + 1, release=name, previous=last.release if last else None, at=self.clock.now(), reason=reason)
+            if self.create_if_absent(self.root / "promotions" / f"{record.number:08d}.json", msgspec.json.encode(record)):
+                return record
+
+    def roll_back(self, reason: str) -> Promotion:
+        """Puts the previous release back in charge; its bytes are what they were."""
+        current = self.champion()
+        if current is None:
+            raise ReleaseError.none_yet()
+        earlier = [p.previous for p in self.promotions() if p.release == current and p.previous and p.previous != current]
+        if not earlier:
+            raise ReleaseError.missing("previous release", self.names())
+        return self.promote(earlier[-1], reason)
+
+    def prune(self, keep: int) -> list[str]:
+        """Deletes all but the newest `keep` releases, the champion and its predecessor; returns what went."""
+        last = self.last_promotion()
+        needed = {last.release, last.previous} if last else set()
+        gone = [name for name in self.names()[:-keep] if name not in needed]
+        for name in gone:
+            shutil.rmtree(self.root / name)
+        return gone
+
+    @staticmethod
+    def create_if_absent(path: Path, content: bytes) -> bool:
+        """Writes a whole file that appears at once or not at all; false when it was there already."""
+        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary.write_bytes(content)
+        sync(temporary)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink()
+        sync(path.parent)
+        return True
+
+
+def sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Flushes a file or a directory entry to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
