@@ -1,0 +1,1 @@
+"""Console: the pages a person opens."""

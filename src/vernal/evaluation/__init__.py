@@ -1,0 +1,1 @@
+"""Evaluation: splits in time, ranking metrics over the full catalogue, paired intervals."""

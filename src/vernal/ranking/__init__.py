@@ -1,0 +1,1 @@
+"""Ranking: candidates to scores, scores to a slate with exact propensities, and true reasons."""

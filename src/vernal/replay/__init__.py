@@ -1,0 +1,1 @@
+"""Replay: any past answer again, byte for byte."""

@@ -1,0 +1,1 @@
+"""Training: a snapshot of the log to a release."""
