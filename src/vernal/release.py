@@ -8,6 +8,7 @@ only if absent, so that two promoters cannot both win and every change of mind s
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -103,7 +104,7 @@ class ReleaseStore:
         (root / "promotions").mkdir(parents=True, exist_ok=True)
 
     def draft(self) -> Draft:
-        path = self.root / f".draft-{os.getpid()}-{self.clock.now()}"
+        path = self.root / f".draft-{secrets.token_hex(8)}"
         path.mkdir()
         return Draft(path)
 
@@ -205,7 +206,7 @@ class ReleaseStore:
     @staticmethod
     def create_if_absent(path: Path, content: bytes) -> bool:
         """Writes a whole file that appears at once or not at all; false when it was there already."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
         temporary.write_bytes(content)
         sync(temporary)
         try:

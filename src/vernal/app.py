@@ -1,0 +1,133 @@
+"""The one place that joins rooms and engines from the settings.
+
+A `Workspace` is a directory with a `vernal.toml` and the data it names; verbs, server processes and trainers all open one.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+from vernal import config
+from vernal.clock import Clock, SystemClock
+from vernal.config import Settings
+from vernal.engines.lmdb import LmdbState
+from vernal.engines.sqlite import SqliteLog
+from vernal.errors import ConfigError, StateError
+from vernal.events.archive import Archive
+from vernal.events.deadletters import DeadLetters
+from vernal.events.history import Catalogue, History
+from vernal.events.ports import EventLog
+from vernal.events.reading import read_catalogue, read_history, type_codes
+from vernal.features.definition import Plan, compile_plan
+from vernal.features.ports import StateStore
+from vernal.release import ReleaseStore
+
+DATA_FORMAT = 1
+GIB = 2**30
+
+
+class Workspace:
+    """Settings, clock and the engines they choose, each opened on first use.
+
+    Parameters
+    ----------
+    root : directory that relative paths of the settings start from
+    settings : the whole of vernal.toml
+    clock : injected present
+    """
+
+    def __init__(self, root: Path, settings: Settings, clock: Clock | None = None) -> None:
+        self.root, self.settings, self.clock = root, settings, clock or SystemClock()
+        self.data = root / settings.data.path
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.check_format()
+
+    @classmethod
+    def open(cls, file: Path = Path("vernal.toml"), clock: Clock | None = None) -> "Workspace":
+        """The workspace of a vernal.toml."""
+        return cls(file.resolve().parent, config.load(file), clock)
+
+    def check_format(self) -> None:
+        """Refuses a data directory of a newer version; marks a new one."""
+        file = self.data / "format.json"
+        if not file.exists():
+            file.write_text(json.dumps({"format": DATA_FORMAT}), encoding="utf-8")
+        try:
+            found = int(json.loads(file.read_text(encoding="utf-8"))["format"])
+        except (ValueError, KeyError, TypeError):
+            raise StateError.damaged(file, "unreadable") from None
+        if found > DATA_FORMAT:
+            raise StateError.newer(self.data, found, DATA_FORMAT)
+
+    def place(self, key: str, url: str, scheme: str) -> Path:
+        """The path in the data directory that `scheme:NAME` names."""
+        found, _, name = url.partition(":")
+        if found != scheme or not name or name.startswith("/") or ".." in Path(name).parts:
+            raise ConfigError.invalid(f"data.{key}", url, f'"{scheme}:NAME" with a name inside data.path')
+        return self.data / name
+
+    @cached_property
+    def log(self) -> EventLog:
+        return SqliteLog(self.place("log", self.settings.data.log, "sqlite"), self.clock)
+
+    @cached_property
+    def archive(self) -> Archive:
+        return Archive(self.place("archive", self.settings.data.archive, "file"))
+
+    def state(self, *, readonly: bool = True) -> StateStore:
+        """The online state; the one writer opens it with `readonly=False`."""
+        return LmdbState(self.place("state", self.settings.data.state, "lmdb"), readonly=readonly, map_bytes=self.settings.data.state_map_gb * GIB)
+
+    @property
+    def live_dir(self) -> Path:
+        return self.data / "live"
+
+    @cached_property
+    def releases(self) -> ReleaseStore:
+        return ReleaseStore(self.place("releases", self.settings.data.releases, "file"), self.clock)
+
+    @cached_property
+    def plan(self) -> Plan:
+        return compile_plan(self.settings)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        return DeadLetters(self.data / "dead_letters")
+
+    @property
+    def keys_path(self) -> Path:
+        return self.data / "keys.json"
+
+    def history(self) -> History:
+        """The whole log as columns."""
+        return read_history(self.log, self.archive, type_codes(self.settings))
+
+    def catalogue(self) -> Catalogue:
+        return read_catalogue(self.log, self.settings.items)
+
+    @contextmanager
+    def exclusive(self, role: str) -> Iterator[None]:
+        """Holds the lock of a role (`server`, `trainer`, `import`) on this data directory while the block runs.
+
+        Raises
+        ------
+        StateError
+            Another live process holds it; a dead one's lock is gone with it.
+        """
+        with (self.data / f"{role}.lock").open("a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                raise StateError.in_use(self.data, file.read().strip() or "unknown") from None
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+
+Progress = Callable[[str, int, int], None]  # (stage, done, total)

@@ -1,0 +1,117 @@
+"""A release is immutable, checked before it is opened, and the one in charge is a matter of record."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vernal.clock import ManualClock
+from vernal.errors import ReleaseError
+from vernal.release import Lineage, Release, ReleaseStore
+
+LINEAGE = Lineage(log_from=1, log_to=9, as_of=5, config="c", plan="p", code="0", seed=0)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ReleaseStore:
+    return ReleaseStore(tmp_path / "releases", ManualClock())
+
+
+def made(store: ReleaseStore, value: float = 1.0) -> Release:
+    draft = store.draft()
+    draft.put_array("vectors", np.full((3, 2), value, np.float32))
+    draft.put_json("words", {"ä": [1, None]})
+    return store.commit(draft, LINEAGE, {"ndcg": 0.1})
+
+
+def test_what_was_saved_is_what_is_loaded(store: ReleaseStore):
+    release = store.open(made(store).name)
+    assert release.json("words") == {"ä": [1, None]}
+    vectors = release.array("vectors")
+    assert np.array_equal(vectors, np.ones((3, 2), np.float32))
+    assert not vectors.flags.writeable
+
+
+def test_one_flipped_bit_in_any_file_is_found(store: ReleaseStore):
+    release = made(store)
+    for file in sorted(release.path.glob("[vw]*")):
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+        with pytest.raises(ReleaseError, match=file.name):
+            store.open(release.name)
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    store.open(release.name)
+
+
+def test_a_missing_file_and_a_broken_manifest_are_found(store: ReleaseStore):
+    first, second = made(store), made(store, 2.0)
+    (first.path / "vectors.npy").unlink()
+    with pytest.raises(ReleaseError, match="missing"):
+        store.open(first.name)
+    (second.path / "manifest.json").write_text("{")
+    with pytest.raises(ReleaseError, match=r"manifest\.json"):
+        store.open(second.name)
+
+
+def test_a_release_of_a_newer_version_is_refused_by_name(store: ReleaseStore):
+    release = made(store)
+    manifest = release.path / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 99'))
+    with pytest.raises(ReleaseError, match="upgrade vernal"):
+        store.open(release.name)
+
+
+def test_an_unknown_name_or_a_path_is_refused(store: ReleaseStore):
+    name = made(store).name
+    with pytest.raises(ReleaseError, match=name):
+        store.open(name[:-1])
+    with pytest.raises(ReleaseError):
+        store.open("../elsewhere")
+
+
+def test_promote_then_roll_back_is_the_identity(store: ReleaseStore):
+    first, second = made(store), made(store, 2.0)
+    store.promote(first.name, "first")
+    store.promote(second.name, "better")
+    assert store.champion() == second.name
+    store.roll_back("regret")
+    assert store.champion() == first.name
+    assert [p.reason for p in store.promotions()] == ["first", "better", "regret"]
+
+
+def test_rolling_back_with_nothing_before_is_refused(store: ReleaseStore):
+    with pytest.raises(ReleaseError):
+        store.roll_back("x")
+    store.promote(made(store).name, "first")
+    with pytest.raises(ReleaseError):
+        store.roll_back("x")
+
+
+def test_promoters_at_once_leave_one_chain_of_records(store: ReleaseStore):
+    names = [made(store, float(i)).name for i in range(4)]
+    threads = [threading.Thread(target=store.promote, args=(name, name)) for name in names * 5]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    chain = list(store.promotions())
+    assert [p.number for p in chain] == list(range(1, 21))
+    assert [p.previous for p in chain[1:]] == [p.release for p in chain[:-1]]
+
+
+def test_an_abandoned_draft_is_no_release(store: ReleaseStore):
+    draft = store.draft()
+    draft.put_json("words", 1)
+    assert store.names() == []
+    store.discard(draft)
+
+
+def test_pruning_keeps_the_newest_the_champion_and_its_predecessor(store: ReleaseStore):
+    names = [made(store, float(i)).name for i in range(6)]
+    store.promote(names[0], "a")
+    store.promote(names[1], "b")
+    assert store.prune(keep=2) == names[2:4]
+    assert store.names() == [*names[:2], *names[4:]]
