@@ -72,10 +72,14 @@ class EventType(Section):
 class Events(Section):
     files: Annotated[list[str], about("CSV, JSON Lines or Parquet files to import, relative to vernal.toml; globs allowed")] = []
     columns: Annotated[EventColumns, about("column names of those files")] = EventColumns()
-    time_unit: Annotated[Literal["auto", "rfc3339", "s", "ms", "us", "ns"], about("unit of numeric times; auto looks at the magnitude and refuses when unsure")] = "auto"
+    time_unit: Annotated[
+        Literal["auto", "rfc3339", "s", "ms", "us", "ns"], about("unit of numeric times; auto looks at the magnitude and refuses when unsure")
+    ] = "auto"
     timezone: Annotated[str, about("zone of times written without one")] = "UTC"
     default_type: Annotated[str, about("type of rows without a type column")] = "view"
-    types: Annotated[dict[str, EventType], about("event types that count, in the order of their codes")] = msgspec.field(default_factory=lambda: {"view": EventType()})
+    types: Annotated[dict[str, EventType], about("event types that count, in the order of their codes")] = msgspec.field(
+        default_factory=lambda: {"view": EventType()}
+    )
     repeats: Annotated[bool, about("may an item a user already has be recommended again (groceries: true, films: false)")] = False
 
 

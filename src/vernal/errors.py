@@ -124,7 +124,9 @@ class DiskFull(LogError):
 
     @classmethod
     def cannot_append(cls, path: object, reason: object) -> Self:
-        return cls("DiskFull", where=str(path), got=reason, expected="room for a durable append", hint="free space; serving goes on and ingest recovers by itself")
+        return cls(
+            "DiskFull", where=str(path), got=reason, expected="room for a durable append", hint="free space; serving goes on and ingest recovers by itself"
+        )
 
 
 class StateError(VernalError):
@@ -133,7 +135,13 @@ class StateError(VernalError):
 
     @classmethod
     def in_use(cls, path: object, holder: object) -> Self:
-        return cls("StateError", where=str(path), got=f"a lock held by process {holder}", expected="one server per data directory", hint="stop the other server or choose another data.path")
+        return cls(
+            "StateError",
+            where=str(path),
+            got=f"a lock held by process {holder}",
+            expected="one server per data directory",
+            hint="stop the other server or choose another data.path",
+        )
 
     @classmethod
     def newer(cls, path: object, got: object, known: object) -> Self:

@@ -180,7 +180,9 @@ class ReleaseStore:
         self.manifest(name)
         while True:
             last = self.last_promotion()
-            record = Promotion(number=(last.number if last else 0) + 1, release=name, previous=last.release if last else None, at=self.clock.now(), reason=reason)
+            record = Promotion(
+                number=(last.number if last else 0) + 1, release=name, previous=last.release if last else None, at=self.clock.now(), reason=reason
+            )
             if self.create_if_absent(self.root / "promotions" / f"{record.number:08d}.json", msgspec.json.encode(record)):
                 return record
 
