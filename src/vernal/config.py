@@ -42,7 +42,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A table of vernal.toml."""
 
 
-class Data(Section):
+class Data(Section, frozen=True, kw_only=True):
     path: Annotated[str, about("directory for everything Vernal keeps, relative to vernal.toml")] = "data"
     log: Annotated[str, about('event log; "sqlite:NAME" is a file in path')] = "sqlite:log.db"
     archive: Annotated[str, about('Parquet archive; "file:NAME" is a folder in path')] = "file:archive"
@@ -51,7 +51,7 @@ class Data(Section):
     state_map_gb: Annotated[int, about("address space reserved for the state, GiB; a sparse file, not disk used", ge=1)] = 64
 
 
-class EventColumns(Section):
+class EventColumns(Section, frozen=True, kw_only=True):
     """Which column of your files holds what; empty = not there."""
 
     user: Annotated[str, about("column of the user id")] = "user"
@@ -64,12 +64,12 @@ class EventColumns(Section):
     received_at: Annotated[str, about("column of the arrival time; empty = arrival is the event time")] = ""
 
 
-class EventType(Section):
+class EventType(Section, frozen=True, kw_only=True):
     weight: Annotated[float, about("how much one such event says about taste, 0..100; 0 = counted, never a positive", ge=0, le=100)] = 1.0
     min_value: Annotated[float | None, about("only events with at least this value are positives; none = all")] = None
 
 
-class Events(Section):
+class Events(Section, frozen=True, kw_only=True):
     files: Annotated[list[str], about("CSV, JSON Lines or Parquet files to import, relative to vernal.toml; globs allowed")] = []
     columns: Annotated[EventColumns, about("column names of those files")] = EventColumns()
     time_unit: Annotated[
@@ -83,7 +83,7 @@ class Events(Section):
     repeats: Annotated[bool, about("may an item a user already has be recommended again (groceries: true, films: false)")] = False
 
 
-class Items(Section):
+class Items(Section, frozen=True, kw_only=True):
     files: Annotated[list[str], about("catalogue files to import, relative to vernal.toml")] = []
     id: Annotated[str, about("column of the item id")] = "item"
     title: Annotated[str, about("column of the title; empty = the id is shown")] = "title"
@@ -91,13 +91,13 @@ class Items(Section):
     attributes: Annotated[list[str], about("columns of categories (text or lists), for filters, caps, crosses and content")] = []
 
 
-class Users(Section):
+class Users(Section, frozen=True, kw_only=True):
     files: Annotated[list[str], about("user files to import, relative to vernal.toml")] = []
     id: Annotated[str, about("column of the user id")] = "user"
     attributes: Annotated[list[str], about("columns of user attributes")] = []
 
 
-class Aggregate(Section):
+class Aggregate(Section, frozen=True, kw_only=True):
     """count, sum, mean, last, recency, first_seen, distinct, min, max: over which events, how far back."""
 
     event: Annotated[str | list[str], about("event type or types; empty = every configured type")] = []
@@ -106,7 +106,7 @@ class Aggregate(Section):
     n: Annotated[int, about("how many items `last` keeps", ge=1, le=64)] = 5
 
 
-class Rate(Section):
+class Rate(Section, frozen=True, kw_only=True):
     of: Annotated[str, about("event type in the numerator")]
     per: Annotated[str, about("event type in the denominator; `impression` = shown in a slate")]
     window: Annotated[str | list[str], about("tile-aligned window or windows")] = []
@@ -115,7 +115,7 @@ class Rate(Section):
     prior_mean: Annotated[float, about("the rate assumed before any evidence, 0..1", ge=0, le=1)] = 0.05
 
 
-class View(Section):
+class View(Section, frozen=True, kw_only=True):
     """One feature view; exactly one aggregate."""
 
     entity: Annotated[str | list[str], about('"user", "item", ["user", "item"] or ["user", "item.ATTRIBUTE"]')]
@@ -131,12 +131,12 @@ class View(Section):
     rate: Annotated[Rate | None, about("ratio of two counts with a prior")] = None
 
 
-class State(Section):
+class State(Section, frozen=True, kw_only=True):
     history: Annotated[int, about("raw recent events kept per user (K); the cap is part of every user x item definition", ge=16, le=4096)] = 512
     horizon: Annotated[str, about("how far back day tiles reach; half-lives are cut here")] = "128d"
 
 
-class Scenario(Section):
+class Scenario(Section, frozen=True, kw_only=True):
     n: Annotated[int, about("items in a slate when the request does not say", ge=1, le=500)] = 10
     temperature: Annotated[float, about("Plackett-Luce temperature over the head of the ranking; 0 = deterministic", ge=0, le=10)] = 0.0
     explore_head: Annotated[int, about("how many of the best ranked may be shuffled by exploration", ge=1, le=200)] = 50
@@ -147,7 +147,7 @@ class Scenario(Section):
     repeats: Annotated[bool | None, about("overrides events.repeats here")] = None
 
 
-class Retrieval(Section):
+class Retrieval(Section, frozen=True, kw_only=True):
     trending: Annotated[list[str], about("half-lives of the popularity lists")] = msgspec.field(default_factory=lambda: ["6h", "1d", "3d", "14d"])
     recent_events: Annotated[int, about("newest events of a user that query the item models", ge=1, le=500)] = 50
     recent_half_life: Annotated[str, about("half-life of an event's weight in those queries")] = "30d"
@@ -161,7 +161,7 @@ class Retrieval(Section):
     custom: Annotated[list[str], about('more retrievers, as "module:Class" or an entry point of the group vernal.retrievers')] = []
 
 
-class Training(Section):
+class Training(Section, frozen=True, kw_only=True):
     budget_s: Annotated[int, about("time the hyper-parameter search may take, seconds", ge=0)] = 30
     ranker: Annotated[bool, about("fit a ranker; false = retrieval order")] = True
     windows: Annotated[int, about("past windows from which ranking examples are simulated", ge=1, le=52)] = 4
@@ -173,7 +173,7 @@ class Training(Section):
     keep: Annotated[int, about("releases kept on disk beside the champion", ge=1)] = 5
 
 
-class Serving(Section):
+class Serving(Section, frozen=True, kw_only=True):
     host: Annotated[str, about("address to listen on; anything but loopback requires keys")] = "127.0.0.1"
     port: Annotated[int, about("port", ge=0, le=65535)] = 8420
     workers: Annotated[int, about("API worker processes", ge=1, le=64)] = 2
@@ -184,11 +184,11 @@ class Serving(Section):
     log_slates: Annotated[bool, about("log every answered slate with its propensities and features")] = True
 
 
-class Audit(Section):
+class Audit(Section, frozen=True, kw_only=True):
     sample: Annotated[int, about("served requests recomputed from the log by one skew audit", ge=1)] = 200
 
 
-class Settings(Section):
+class Settings(Section, frozen=True, kw_only=True):
     """The whole of vernal.toml."""
 
     data: Data = Data()
