@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_AT ?= demo
+ARGS ?= tests src
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: help demo test check bench lock clean
