@@ -118,6 +118,16 @@ class LogError(VernalError):
     code = "V400"
     exit_status = 3
 
+    @classmethod
+    def broken(cls, path: object, why: str) -> Self:
+        return cls("LogError", where=str(path), got=why, expected="a readable event log", hint="check the file and its directory; a copy of the log can be put back")
+
+    @classmethod
+    def damaged(cls, path: object, first: int, last: int) -> Self:
+        return cls(
+            "LogError", where=f"{path} offsets {first}..{last}", got="bytes that fail their checksum", expected="what was appended", hint="restore the log from a copy or the archive"
+        )
+
 
 class DiskFull(LogError):
     code = "V410"
@@ -167,6 +177,10 @@ class ReleaseError(VernalError):
     @classmethod
     def damaged(cls, file: object, why: str) -> Self:
         return cls("ReleaseError", where=str(file), got=why, expected="the bytes named in manifest.json", hint="run `vernal rollback` or `vernal train`")
+
+    @classmethod
+    def unservable(cls, what: str, got: object, expected: str) -> Self:
+        return cls("ReleaseError", where=what, got=got, expected=expected, hint="run `vernal train`: a model of another form cannot be served")
 
     @classmethod
     def newer(cls, name: object, got: object, known: object) -> Self:

@@ -3,10 +3,13 @@
 `History` is in order of arrival (received_at, offset), so "what was available before T" is a prefix.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from vernal.terms import VALUE_LIMIT, VALUE_SCALE
 
 SLOTS = 4  # values of one attribute that an item may have
 DESCRIBED, HIDDEN = 1, 2  # bits of Catalogue.flags
@@ -56,3 +59,18 @@ class Catalogue:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+def fixed_point(value: float | None) -> int:
+    """A value as state keeps it: thousandths, rounded half to even, cut at the int32 limit; none is 0.
+
+    >>> fixed_point(1.2345), fixed_point(None), fixed_point(1e12)
+    (1234, 0, 2147483000)
+    """
+    return 0 if value is None else round(max(-VALUE_LIMIT, min(VALUE_LIMIT, value)) * VALUE_SCALE)
+
+
+def fixed_points(values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.int32]:
+    """`fixed_point` of many, bit for bit the same; (n,) -> (n,) int32."""
+    clipped = np.clip(np.asarray(values, dtype=np.float64), -VALUE_LIMIT, VALUE_LIMIT)
+    return np.rint(clipped * VALUE_SCALE).astype(np.int32)

@@ -25,8 +25,15 @@ class EventLog(Protocol):
         """
         ...
 
-    def read(self, after: int, limit: int = 10_000) -> Iterator[Batch]:
-        """Batches with offsets above `after`, in order, about `limit` records."""
+    def append_many(self, groups: Sequence[tuple[Kind, Sequence[Any]]], received_at: Sequence[int] | None = None) -> list[list[Receipt]]:
+        """Appends several groups with one sync: all of them or none. Receipts per group."""
+        ...
+
+    def read(self, after: int, limit: int = 10_000, kinds: frozenset[Kind] | None = None) -> Iterator[Batch]:
+        """Batches with offsets above `after`, in order, about `limit` records; only these kinds, if given.
+
+        Offsets may have gaps where records were erased. Nothing comes only when nothing is left.
+        """
         ...
 
     def end(self) -> int:
@@ -35,6 +42,10 @@ class EventLog(Protocol):
 
     def items_after(self, number: int) -> list[str]:
         """Ids of the items numbered `number`, `number + 1`, ...: an item's number is the order of its first mention in the log, a durable fact."""
+        ...
+
+    def erase(self, user: str) -> int:
+        """Removes every record of a user for good; other offsets keep their numbers. Returns how many went."""
         ...
 
     def close(self) -> None: ...
