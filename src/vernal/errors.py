@@ -205,6 +205,14 @@ class EnvironmentProblem(VernalError):
         return cls("EnvironmentProblem", where=module, got="not installed", expected=f"the extra {extra!r}", hint=f'pip install "vernal[{extra}]"')
 
     @classmethod
+    def cannot_listen(cls, host: str, port: int, why: str) -> Self:
+        return cls("EnvironmentProblem", where=f"{host}:{port}", got=why, expected="an address of this machine that may be listened on", hint="choose another with serving.host and serving.port")
+
+    @classmethod
+    def not_a_child(cls, variable: str) -> Self:
+        return cls("EnvironmentProblem", where=variable, got="nothing usable", expected="what `vernal serve` gives the processes it starts", hint="run `vernal serve`")
+
+    @classmethod
     def port_in_use(cls, host: str, port: int) -> Self:
         return cls("EnvironmentProblem", where=f"{host}:{port}", got="a port in use", expected="a free port", hint="choose another with serving.port or --port")
 

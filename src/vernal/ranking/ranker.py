@@ -1,0 +1,163 @@
+"""The ranker: a forest with the names of its features, fitted on point-in-time examples.
+
+In: examples as (n, f) float32 with labels 0..1 and the request each belongs to. Out: a `Ranker` that saves into a release and comes
+back as the same bytes. Its score is a log-odds under Logloss, so boosts multiply odds and temperature is in natural units.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vernal.config import Training
+from vernal.errors import ReleaseError, TrainingError
+from vernal.ranking import trees
+from vernal.ranking.trees import Forest
+from vernal.release import Draft, Release
+
+Loss = Literal["Logloss", "YetiRank"]
+
+# Logloss trains 8x cheaper than YetiRank (4.4 against 33 CPU s at 120,000 rows x 30 features x 150 trees) and its score is a probability, which
+# boosts, exploration and drift watch need; YetiRank stays a choice for those who have measured that it ranks their log better.
+LOSS: Loss = "Logloss"
+DEPTH = 6
+BORDERS = 128  # thresholds tried per feature
+THREADS = 2  # part of what makes a fit repeatable, so it does not follow the machine
+PARTS = ("feature", "border", "leaf", "shapley", "nan_yes", "bias")
+
+
+@dataclass(frozen=True)
+class Ranker:
+    """Scores candidates by their features.
+
+    Parameters
+    ----------
+    names : the features in column order; serving refuses to score under other names
+    forest : the trees
+    facts : how it was fitted (loss, rows, positives, share of importance by feature), for people to read
+    """
+
+    names: tuple[str, ...]
+    forest: Forest
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Raw scores (n,) float32 of (n, f) float32; NaN means unknown. Cost: 60 us at 300 rows x 40 features x 300 trees."""
+        return trees.score(self.forest, features)
+
+    def contributions(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """What each feature adds to each row's score, (n, f) float64: exact Shapley values. Cost: 2 us a row at 300 trees."""
+        return trees.shap(self.forest, features)
+
+    def save(self, draft: Draft) -> None:
+        for part in PARTS:
+            draft.put_array(f"ranker_{part}", getattr(self.forest, part))
+        draft.put_json("ranker", {"names": list(self.names), "facts": dict(self.facts)})
+
+    @classmethod
+    def load(cls, release: Release) -> "Ranker | None":
+        """The ranker of a release, held in memory (under 1 MB); none when the release was trained without one.
+
+        Raises
+        ------
+        ReleaseError
+            Arrays that do not fit each other: kernels do not check bounds, so this does.
+        """
+        if not release.has("ranker.json"):
+            return None
+        text = release.json("ranker")
+        forest = Forest(*(np.array(release.array(f"ranker_{part}")) for part in PARTS))
+        check_forest(forest, len(text["names"]), str(release.path))
+        return cls(tuple(text["names"]), forest, text["facts"])
+
+
+def check_forest(forest: Forest, n_features: int, where: str) -> None:
+    """Raises when an index could leave its array."""
+    n_trees, depth = forest.feature.shape
+    shapes = (forest.border.shape, forest.leaf.shape, forest.shapley.shape, forest.nan_yes.shape, forest.bias.shape)
+    if shapes != ((n_trees, depth), (n_trees, 1 << depth), (n_trees, 1 << depth, depth), (n_features,), (2,)) or depth % trees.PASS:
+        raise ReleaseError.damaged(f"{where} ranker", f"shapes {shapes} do not belong together")
+    if forest.feature.min() < 0 or forest.feature.max() >= n_features:
+        raise ReleaseError.damaged(f"{where} ranker", "a split on a feature that does not exist")
+
+
+def fit_ranker(
+    features: NDArray[np.float32], labels: NDArray[np.float32], groups: NDArray[np.int64], settings: Training, names: Sequence[str] = (), loss: Loss = LOSS
+) -> Ranker:
+    """A ranker fitted on the examples; the same examples and seed give the same bytes.
+
+    Parameters
+    ----------
+    features : (n, f) float32; NaN = unknown
+    labels : (n,) 0 or 1
+    groups : (n,) the request of each row; rows of one request stand together
+    names : f feature names; default f0, f1, ...
+
+    Raises
+    ------
+    TrainingError
+        No positives, no negatives, or shapes that do not belong together.
+
+    Cost: 2 CPU s for 100,000 rows x 30 features x 300 trees under Logloss.
+    """
+    names = tuple(names) or tuple(f"f{i}" for i in range(features.shape[1]))
+    check_examples(features, labels, groups, names)
+    model = fitted(finite(features), labels, groups, settings, loss)
+    forest = trees.from_catboost(exported(model))
+    facts = {"loss": loss, "rows": len(labels), "positives": int((labels > 0).sum()), "trees": len(forest.feature)}
+    return Ranker(names, forest, facts | {"importance": importance(forest, features, names)})
+
+
+def check_examples(features: NDArray[np.float32], labels: NDArray[np.float32], groups: NDArray[np.int64], names: Sequence[str]) -> None:
+    if features.shape != (len(labels), len(names)) or len(groups) != len(labels):
+        got = f"{features.shape} features, {len(labels)} labels, {len(groups)} groups, {len(names)} names"
+        raise TrainingError.too_little("ranker examples", got, "shapes that belong together")
+    positives = int((labels > 0).sum())
+    if not 0 < positives < len(labels):
+        raise TrainingError.too_little("ranker examples", f"{positives} positives in {len(labels)} rows", "both positives and negatives")
+
+
+def finite(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The features with -inf as NaN and +inf as the largest number: the same answers in every tree, and borders that can be written down."""
+    return np.where(np.isneginf(features), np.float32(np.nan), np.minimum(features, np.finfo(np.float32).max / 4)).astype(np.float32)
+
+
+def fitted(features: NDArray[np.float32], labels: NDArray[np.float32], groups: NDArray[np.int64], settings: Training, loss: Loss) -> Any:
+    """A fitted CatBoost model. The library is loaded here only, so that serving processes never carry it."""
+    import catboost
+
+    model = catboost.CatBoost(
+        {
+            "loss_function": loss,
+            "iterations": settings.trees,
+            "depth": DEPTH,
+            "border_count": BORDERS,
+            "random_seed": settings.seed,
+            "thread_count": THREADS,
+            "allow_writing_files": False,
+            "logging_level": "Silent",
+        }
+    )
+    ordered = catboost.Pool(features, (labels > 0).astype(np.float32), group_id=groups) if loss != "Logloss" else catboost.Pool(features, labels > 0)
+    return model.fit(ordered)
+
+
+def exported(model: Any) -> dict[str, Any]:
+    """The model as CatBoost's JSON."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.json"
+        model.save_model(str(path), format="json")
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def importance(forest: Forest, features: NDArray[np.float32], names: Sequence[str], rows: int = 2_000) -> dict[str, float]:
+    """Share of the mean absolute contribution by feature, over a strided sample of the examples; sums to 1."""
+    sample = np.ascontiguousarray(features[:: max(1, len(features) // rows)])
+    mean = np.abs(trees.shap(forest, sample)).mean(axis=0)
+    total = float(mean.sum()) or 1.0
+    return {name: round(float(value) / total, 6) for name, value in zip(names, mean, strict=True)}
