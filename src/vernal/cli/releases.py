@@ -1,0 +1,40 @@
+"""`vernal releases`: what is kept, what is in charge, and how good each was when it was evaluated."""
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from vernal.app import Workspace
+from vernal.cli.terminal import Answer, Terminal, VerbParser, table
+from vernal.release import Manifest
+from vernal.terms import US_PER_S
+
+
+def arguments(parser: VerbParser) -> None:
+    parser.add_argument("name", nargs="?", help="all that is known of this release")
+
+
+def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
+    """Raises ReleaseError for a name that is not kept."""
+    del terminal
+    store = Workspace.open(Path(options.config)).releases
+    if options.name:
+        manifest = msgspec.to_builtins(store.manifest(options.name))
+        return Answer(manifest, msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode())
+    champion = store.champion()
+    manifests = [store.manifest(name) for name in store.names()]
+    value = [{"name": m.name, "champion": m.name == champion, "created_at": moment(m.created_at), "metrics": m.metrics} for m in manifests]
+    rows = [["*" if m.name == champion else "", m.name, moment(m.created_at), m.lineage.log_to, headline(m)] for m in manifests]
+    return Answer(value, table(["", "release", "made", "log to", "figures"], rows) if rows else "no release yet; run `vernal train`")
+
+
+def headline(manifest: Manifest) -> str:
+    """The plain numbers among a release's metrics, in their own words."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in manifest.metrics.items() if isinstance(value, int | float))
+
+
+def moment(us: int) -> str:
+    """UTC microseconds as people read them."""
+    return datetime.fromtimestamp(us / US_PER_S, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
