@@ -1,1 +1,1 @@
-"""Serving: a request to an answer within its deadline, over HTTP, with every slate logged."""
+"""The request pipeline, its HTTP API, who may call it, and the processes that run it."""

@@ -1,0 +1,108 @@
+"""The release in charge, swapped between two requests.
+
+A thread looks at the promotions, opens and warms a new release beside the old one, and then replaces one reference; a request
+reads that reference once, so it sees one release whole. The one before stays open, so a rollback is as quick. A release that
+cannot be opened is refused and named, and the old one goes on answering.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from vernal.errors import ReleaseError
+from vernal.release import Release, ReleaseStore
+from vernal.serving.meters import Meters
+
+LOOK_S = 0.2
+KEPT = 2
+log = logging.getLogger("vernal.serving")
+Engine = TypeVar("Engine")
+
+
+class Champion(Generic[Engine]):
+    """What answers now.
+
+    Parameters
+    ----------
+    releases : the store, whose last promotion names the release in charge
+    build : release -> engine, ready and warmed; None builds the engine that answers without any release
+    """
+
+    def __init__(self, releases: ReleaseStore, build: Callable[[Release | None], Engine], meters: Meters) -> None:
+        self.releases, self.build, self.meters = releases, build, meters
+        self.engines: dict[str, Engine] = {}
+        self.verified: set[str] = set()
+        self.problem = ""
+        self.refused: int | None = None  # number of the promotion that could not be followed
+        self.followed = 0
+        self.name = ""
+        self.loaded_at = time.time()
+        self.current: Engine = self.first()
+        self.closing = threading.Event()
+
+    def first(self) -> Engine:
+        """The engine to begin with; a damaged champion falls back to the one before it, then to none."""
+        last = self.releases.last_promotion()
+        for name in (last.release, last.previous) if last else ():
+            if name is None:
+                continue
+            try:
+                engine = self.engine(name)
+            except ReleaseError as error:
+                self.troubled(str(error))
+                continue
+            self.name, self.followed = name, last.number if last else 0
+            return engine
+        return self.build(None)
+
+    def engine(self, name: str) -> Engine:
+        """The engine of a release: one that is still open, or a new one; every file is checked the first time."""
+        if name not in self.engines:
+            release = self.releases.open(name, verify=name not in self.verified)
+            self.engines[name] = self.build(release)
+            self.verified.add(name)
+        return self.engines[name]
+
+    def look(self) -> bool:
+        """Follows the newest promotion; says whether the engine changed."""
+        last = self.releases.last_promotion()
+        if last is None or last.number in (self.followed, self.refused):
+            return False
+        try:
+            engine = self.engine(last.release)
+        except ReleaseError as error:
+            self.refused = last.number
+            self.troubled(str(error))
+            return False
+        self.current, self.name, self.followed, self.problem, self.loaded_at = engine, last.release, last.number, "", time.time()
+        self.forget(last.release, last.previous)
+        self.meters.count("vernal_release_swaps_total")
+        return True
+
+    def forget(self, *needed: str | None) -> None:
+        """Closes engines beyond the newest two."""
+        for name in [name for name in self.engines if name not in needed][: max(0, len(self.engines) - KEPT)]:
+            del self.engines[name]
+
+    def troubled(self, problem: str) -> None:
+        self.problem = problem
+        self.meters.count("vernal_release_failures_total")
+        log.error("release not followed: %s", problem)
+
+    def watch(self) -> threading.Thread:
+        """Looks every `LOOK_S` on a thread of its own, until closed."""
+        thread = threading.Thread(target=self.looking, name="champion", daemon=True)
+        thread.start()
+        return thread
+
+    def looking(self) -> None:
+        while not self.closing.wait(LOOK_S):
+            try:
+                self.look()
+            except OSError as error:
+                self.troubled(f"releases cannot be read: {error}")
+
+    def close(self) -> None:
+        self.closing.set()

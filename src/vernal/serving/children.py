@@ -1,0 +1,56 @@
+"""What a supervisor tells a child process, and how each notices that the other is gone.
+
+Two pipes tie them: the child writes one byte when it is ready, and reads the end of a pipe that closes when the supervisor dies,
+however it dies, so no child outlives its supervisor.
+"""
+
+import os
+import select
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from vernal.errors import EnvironmentProblem
+
+Role = Literal["api", "stream"]
+VARIABLE = "VERNAL_CHILD"
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
+
+
+class Child(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a child process is."""
+
+    role: Role
+    index: int
+    workers: int
+    host: str
+    port: int
+    require_keys: bool
+    ready_fd: int
+    life_fd: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.role}-{self.index}"
+
+    def say_ready(self) -> None:
+        """Tells the supervisor that this process does its work."""
+        os.write(self.ready_fd, b"r")
+        os.close(self.ready_fd)
+
+    def orphaned(self, timeout_s: float = 0.0) -> bool:
+        """Whether the supervisor is gone; waits up to `timeout_s` for that."""
+        return bool(select.select([self.life_fd], [], [], timeout_s)[0])
+
+    def environment(self) -> dict[str, str]:
+        """The environment this child is started with."""
+        return {**os.environ, **ONE_THREAD, VARIABLE: msgspec.json.encode(self).decode()}
+
+
+def this_child(environment: Mapping[str, str] = os.environ) -> Child:
+    """Who this process is, as its supervisor said."""
+    try:
+        return msgspec.json.decode(environment[VARIABLE], type=Child)
+    except (KeyError, msgspec.DecodeError):
+        raise EnvironmentProblem.not_a_child(VARIABLE) from None

@@ -1,0 +1,245 @@
+"""The ASGI application: limits, keys, dispatch, and an answer for whatever goes wrong.
+
+In: ASGI calls of uvicorn. Out: exactly one answer each; no exception and no stack trace ever reaches the wire. Checks come in the
+order of their price: path, key, length, line, body, nesting.
+"""
+
+import asyncio
+import base64
+import binascii
+import logging
+import time
+import zlib
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from vernal.errors import AuthError, RequestError, VernalError
+from vernal.serving.admission import Admission
+from vernal.serving.depth import MAX_DEPTH, too_deep
+from vernal.serving.keys import Keys
+from vernal.serving.meters import Meters
+from vernal.serving.routes import Answer, Call, Match, Route, Table, failure
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+READ = {b"x-api-key", b"authorization", b"content-length", b"content-encoding", b"origin", b"host"}
+BODY_TIMEOUT_S = 10.0
+LOOPBACK = (b"127.0.0.1", b"localhost", b"[::1]")
+log = logging.getLogger("vernal.serving")
+
+
+class HungUpError(Exception):
+    """The caller went away before its request was whole."""
+
+
+class RefusedError(Exception):
+    """An error answered with another status than its class maps to."""
+
+    def __init__(self, error: VernalError, status: int) -> None:
+        super().__init__(error.sentence())
+        self.error, self.status = error, status
+
+
+class Application:
+    """Answers calls by a table of routes.
+
+    Parameters
+    ----------
+    service : handed to every route
+    require_keys : ask for a key on every scope; without it only `admin` asks for one, and calls from other web pages are refused
+    """
+
+    def __init__(self, table: Table, service: Any, keys: Keys, meters: Meters, admission: Admission, *, require_keys: bool) -> None:
+        self.table, self.service, self.keys, self.meters, self.admission = table, service, keys, meters, admission
+        self.require_keys = require_keys
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        if scope["type"] != "http":
+            return
+        found = self.table.find(scope["method"], scope["raw_path"])
+        try:
+            response = await self.answered(scope, receive, found, started)
+        except HungUpError:
+            return
+        headers = [(b"content-type", response.kind), (b"content-length", b"%d" % len(response.body)), *response.headers]
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body})
+        self.counted(found, response.status, started)
+
+    def counted(self, found: Match | None, status: int, started: float) -> None:
+        if found is None:
+            return
+        self.meters.count("vernal_requests_total", found.route.name, f"{status // 100}xx")
+        self.meters.observe("vernal_request_seconds", found.route.name, seconds=time.perf_counter() - started)
+
+    async def answered(self, scope: Message, receive: Receive, found: Match | None, started: float) -> Answer:
+        """The answer to a call, errors included."""
+        try:
+            if found is None:
+                return self.unknown(scope)
+            given = {name: value for name, value in scope["headers"] if name in READ}
+            key = self.allowed(found.route, given)
+            length(given, found.route.max_body)
+            return await self.admitted(scope, receive, found, given, Call(b"", found.parts, scope["query_string"], key, started))
+        except VernalError as error:
+            return failure(error)
+        except RefusedError as refused:
+            return failure(refused.error, refused.status)
+        except RecursionError:
+            return failure(RequestError.invalid("body", "nested too deep", f"at most {MAX_DEPTH} levels"))
+        except (HungUpError, asyncio.CancelledError):
+            raise
+        except Exception:
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            self.meters.count("vernal_internal_errors_total")
+            return failure(VernalError("internal error", hint="the server's log has the details"), 500)
+
+    async def admitted(self, scope: Message, receive: Receive, found: Match, given: dict[bytes, bytes], call: Call) -> Answer:
+        """Answers once there is a place in the line; a slow body takes none, and all who came at the same time are counted first."""
+        if scope["method"] not in ("GET", "HEAD"):
+            call.body = await body(receive, given, found.route.max_body)
+        lane = found.route.lane
+        try:
+            self.admission.enter(lane)
+        except VernalError:
+            self.meters.count("vernal_shed_total", lane)
+            raise
+        try:
+            if lane == "serve":
+                await asyncio.sleep(0)
+                begun = time.perf_counter()
+                response = await found.route.act(self.service, call)
+                self.admission.worked(time.perf_counter() - begun)
+                return response
+            return await found.route.act(self.service, call)
+        finally:
+            self.admission.leave(lane)
+
+    def allowed(self, route: Route, given: dict[bytes, bytes]) -> str:
+        """The id of the key a call came with; empty when it needs none.
+
+        Raises
+        ------
+        AuthError
+            No valid key, a key without the scope, or a keyless call from another web page.
+        """
+        if route.scope is None:
+            return ""
+        if not self.require_keys and route.scope != "admin":
+            refuse_foreign(given)
+            return ""
+        key = presented(given)
+        scopes = self.keys.scopes(key)
+        if not scopes:
+            raise AuthError.missing_key()
+        if route.scope not in scopes:
+            raise RefusedError(AuthError.missing_scope(route.scope), 403)
+        return key.split("_")[1]
+
+    def unknown(self, scope: Message) -> Answer:
+        """404, or 405 with the methods the path knows."""
+        methods = self.table.methods(scope["raw_path"])
+        if methods:
+            refused = failure(RequestError.unknown("method", scope["method"], methods), 405)
+            return refused._replace(headers=((b"allow", ", ".join(methods).encode()),))
+        known = [route.path for route in self.table.routes]
+        return failure(RequestError.unknown("path", scope["path"][:200], known), 404)
+
+
+def presented(given: dict[bytes, bytes]) -> str:
+    """The key of a call: `X-API-Key`, `Authorization: Bearer KEY`, or the user name of `Authorization: Basic` (Segment's write key)."""
+    if key := given.get(b"x-api-key"):
+        return key.decode("latin-1")
+    kind, _, rest = given.get(b"authorization", b"").partition(b" ")
+    if kind.lower() == b"bearer":
+        return rest.strip().decode("latin-1")
+    if kind.lower() == b"basic":
+        try:
+            return base64.b64decode(rest, validate=True).partition(b":")[0].decode("latin-1")
+        except binascii.Error:
+            return ""
+    return ""
+
+
+def refuse_foreign(given: dict[bytes, bytes]) -> None:
+    """Refuses what a browser sends for another site's page, when no key protects this server."""
+    host = given.get(b"host", b"")
+    if host.rpartition(b":")[0] not in LOOPBACK and host not in LOOPBACK:
+        raise RefusedError(AuthError.missing_key(), 403)
+    origin = given.get(b"origin")
+    if origin is not None and origin.partition(b"://")[2] != host:
+        raise RefusedError(AuthError.missing_key(), 403)
+
+
+def length(given: dict[bytes, bytes], limit: int) -> None:
+    """Refuses a body by its announced length, before a byte of it is read."""
+    announced = given.get(b"content-length", b"0")
+    if announced.isdigit() and int(announced) > limit:
+        raise too_big(int(announced), limit)
+
+
+def too_big(got: object, limit: int) -> RefusedError:
+    return RefusedError(RequestError.invalid("body", f"{got} bytes", f"at most {limit} bytes", "send smaller batches"), 413)
+
+
+async def body(receive: Receive, given: dict[bytes, bytes], limit: int) -> bytes:
+    """The whole body, unpacked.
+
+    Raises
+    ------
+    RequestError
+        413 too long (also once unpacked), 408 too slow, 415 an unknown packing, 400 nested too deep.
+    """
+    message = await receive()
+    raw = message.get("body", b"")
+    if message["type"] == "http.disconnect":
+        raise HungUpError
+    if message.get("more_body"):
+        raw = await rest(receive, raw, limit)
+    if encoding := given.get(b"content-encoding"):
+        raw = unpacked(raw, encoding, limit)
+    if len(raw) > limit:
+        raise too_big(len(raw), limit)
+    if too_deep(raw):
+        raise RequestError.invalid("body", "deeper nesting", f"at most {MAX_DEPTH} levels of arrays and objects")
+    return bytes(raw)
+
+
+async def rest(receive: Receive, first: bytes, limit: int) -> bytes:
+    """The first piece and all that follow."""
+    pieces, size = [first], len(first)
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise HungUpError
+                pieces.append(message.get("body", b""))
+                size += len(pieces[-1])
+                if size > limit:
+                    raise too_big(f"more than {limit}", limit)
+                if not message.get("more_body"):
+                    return b"".join(pieces)
+    except TimeoutError:
+        raise RefusedError(RequestError.invalid("body", f"{size} bytes in {BODY_TIMEOUT_S:g} s", "the whole body"), 408) from None
+
+
+def unpacked(raw: bytes, encoding: bytes, limit: int) -> bytes:
+    """A gzip or deflate body, never more than `limit` bytes of it."""
+    if encoding.lower() not in (b"gzip", b"deflate", b"identity"):
+        raise RefusedError(RequestError.invalid("Content-Encoding", encoding.decode("latin-1"), "gzip, deflate or none"), 415)
+    if encoding.lower() == b"identity":
+        return raw
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    try:
+        plain = unpacker.decompress(raw, limit + 1)
+    except zlib.error:
+        raise RequestError.invalid("body", f"{len(raw)} bytes that are no {encoding.decode()}", "what Content-Encoding says") from None
+    if len(plain) > limit:
+        raise too_big(f"more than {limit} unpacked", limit)
+    if not unpacker.eof:
+        raise RequestError.invalid("body", "a truncated text", "the whole of what Content-Encoding says")
+    return plain

@@ -1,0 +1,122 @@
+"""What goes over the wire, beside the records of `events.schema` and the request of `ranking`."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+
+def about(text: str) -> Any:
+    return Meta(description=text)
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An error: `vernal.errors` has the tree."""
+
+    code: Annotated[str, about("stable across versions")]
+    message: Annotated[str, about("what, where, got, expected")]
+    where: str = ""
+    expected: str = ""
+    hint: Annotated[str, about("the command or edit that fixes it")] = ""
+
+
+class ErrorAnswer(msgspec.Struct, frozen=True):
+    error: Problem
+    code: str
+    message: str
+
+
+class RecordResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one record of a batch."""
+
+    status: Literal["accepted", "duplicate", "rejected"]
+    offset: Annotated[int | None, about("its place in the log; of a duplicate, the place of the first")] = None
+    event_id: Annotated[str | None, about("as sent, or made from the content")] = None
+    error: Problem | None = None
+
+
+class RecordsAnswer(msgspec.Struct, frozen=True):
+    """Durable when answered; a rejected record never takes others with it."""
+
+    accepted: int
+    duplicates: int
+    rejected: int
+    applied: Annotated[bool, about("whether the next recommendation already knows these records")]
+    results: list[RecordResult]
+
+
+class ItemAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An item as served."""
+
+    item: str
+    title: str = ""
+    text: str = ""
+    attributes: dict[str, list[str]] = {}
+    hidden: bool = False
+    properties: dict[str, Any] | None = None
+    time: Annotated[str, about("when this record was written, RFC 3339")] = ""
+
+
+class UserAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A user as served."""
+
+    user: str
+    attributes: dict[str, list[str]] = {}
+    properties: dict[str, Any] | None = None
+    time: Annotated[str, about("when this record was written, RFC 3339")] = ""
+    events: Annotated[int, about("recent events kept for this user")] = 0
+
+
+class Why(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why an item is in the slate: who proposed it and what moved its score."""
+
+    sentence: str
+    moved: Annotated[dict[str, float], about("feature -> what it added to the score")] = {}
+
+
+class SlateItem(msgspec.Struct, frozen=True, omit_defaults=True):
+    item: str
+    score: float
+    sources: Annotated[list[str], about("the retrievers that proposed it")]
+    title: str = ""
+    propensity: Annotated[float | None, about("probability of this item at this position, given those before")] = None
+    why: Any = None
+
+
+class SlateAnswer(msgspec.Struct, frozen=True):
+    """A slate. Send `rec_id` with the events that follow from it."""
+
+    rec_id: str
+    release: Annotated[str, about("the models that answered; empty before the first training")]
+    scenario: str
+    arm: str
+    rung: Annotated[str, about("full, light, retrieval, segment, trending or static: how much of the pipeline answered")]
+    items: list[SlateItem]
+
+
+class ReleaseLine(msgspec.Struct, frozen=True):
+    name: str
+    created_at: str
+    champion: bool
+    metrics: dict[str, Any]
+
+
+class ReleasesAnswer(msgspec.Struct, frozen=True):
+    champion: str | None
+    serving: Annotated[str, about("the release this worker answers from")]
+    releases: list[ReleaseLine]
+
+
+class RollbackRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    reason: Annotated[str, Meta(description="kept with the promotion", max_length=500)] = "asked for over HTTP"
+
+
+class RollbackAnswer(msgspec.Struct, frozen=True):
+    before: str
+    after: str
+    number: int
+
+
+class HealthAnswer(msgspec.Struct, frozen=True):
+    status: str
+    problems: list[str] = []

@@ -1,0 +1,40 @@
+"""What serving needs of the place it runs in; `vernal.app.Workspace` is one."""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from vernal.clock import Clock
+from vernal.config import Settings
+from vernal.events.deadletters import DeadLetters
+from vernal.events.ports import EventLog
+from vernal.features.definition import Plan
+from vernal.features.ports import StateStore
+from vernal.release import ReleaseStore
+
+
+class Workspace(Protocol):
+    """Settings, clock and engines; each engine is opened on first use, by the process that uses it."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def data(self) -> Path: ...
+    @property
+    def log(self) -> EventLog: ...
+    @property
+    def live_dir(self) -> Path: ...
+    @property
+    def releases(self) -> ReleaseStore: ...
+    @property
+    def plan(self) -> Plan: ...
+    @property
+    def keys_path(self) -> Path: ...
+    @property
+    def dead_letters(self) -> DeadLetters: ...
+
+    def state(self, *, readonly: bool = True) -> StateStore: ...
+
+    def exclusive(self, role: str) -> AbstractContextManager[Any]: ...

@@ -1,0 +1,44 @@
+"""What one worker holds while it serves: the places it reads and writes, and the release in charge."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vernal.clock import Clock
+from vernal.config import Settings
+from vernal.events.deadletters import DeadLetters
+from vernal.events.groupcommit import GroupCommit
+from vernal.events.ports import EventLog
+from vernal.features.definition import Plan
+from vernal.features.live import LiveItems
+from vernal.features.ports import StateStore
+from vernal.ranking.recommender import Recommender
+from vernal.release import ReleaseStore
+from vernal.serving.applied import Applied
+from vernal.serving.champion import Champion
+from vernal.serving.meters import Meters
+from vernal.serving.slates import SlateLog, Tickets
+
+if TYPE_CHECKING:
+    from vernal.serving.routes import Table
+
+
+@dataclass
+class Service:
+    """Everything a route may use."""
+
+    settings: Settings
+    clock: Clock
+    log: EventLog
+    appends: GroupCommit
+    state: StateStore
+    live: LiveItems
+    plan: Plan
+    releases: ReleaseStore
+    champion: Champion[Recommender]
+    slates: SlateLog
+    tickets: Tickets
+    applied: Applied
+    dead_letters: DeadLetters
+    meters: Meters
+    table: "Table | None" = None
+    draining: bool = False
