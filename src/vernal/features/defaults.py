@@ -1,0 +1,41 @@
+"""The feature views a config without `[features]` gets, made from its event types and item attributes."""
+
+from vernal.config import Aggregate, Rate, Settings, View
+
+ITEM_HALF_LIVES = ["6h", "1d", "3d", "14d"]
+ITEM_WINDOWS = ["1h", "1d", "7d", "30d"]
+CROSSED_ATTRIBUTES = 3  # of how many item attributes a user's affinity is counted
+RATE_PRIOR = 20.0
+
+
+def default_views(settings: Settings) -> dict[str, View]:
+    """Views by name; item activity per type, user activity, and what ties this user to this item."""
+    return {**item_views(settings), **user_views(), **pair_views(settings)}
+
+
+def item_views(settings: Settings) -> dict[str, View]:
+    views = {f"item_{name}": View(entity="item", count=Aggregate(event=name, half_life=ITEM_HALF_LIVES, window=ITEM_WINDOWS)) for name in settings.events.types}
+    views["item_recency"] = View(entity="item", recency=Aggregate())
+    views["item_age"] = View(entity="item", first_seen=Aggregate())
+    for name, kind in settings.events.types.items():
+        if kind.weight > 0:
+            views[f"item_{name}_rate"] = View(entity="item", rate=Rate(of=name, per="impression", half_life="7d", prior=RATE_PRIOR))
+    return views
+
+
+def user_views() -> dict[str, View]:
+    return {
+        "user_activity": View(entity="user", count=Aggregate(window=["1d", "7d", "30d"], half_life="30d")),
+        "user_distinct": View(entity="user", distinct=Aggregate()),
+        "user_recency": View(entity="user", recency=Aggregate()),
+    }
+
+
+def pair_views(settings: Settings) -> dict[str, View]:
+    views = {
+        "pair_history": View(entity=["user", "item"], count=Aggregate(half_life=["7d", "60d"], window="30d")),
+        "pair_recency": View(entity=["user", "item"], recency=Aggregate()),
+    }
+    for name in settings.items.attributes[:CROSSED_ATTRIBUTES]:
+        views[f"user_{name}"] = View(entity=["user", f"item.{name}"], count=Aggregate(half_life="30d"))
+    return views
