@@ -42,9 +42,8 @@ def test_colour_is_written_only_where_it_was_asked_for():
     assert "\x1b[" in said(painted)
 
 
-def test_no_color_and_a_pipe_both_turn_colour_off(monkeypatch):
-    screen = Terminal.standard({"NO_COLOR": "1"})
-    assert not screen.colour
+def test_no_color_and_a_pipe_both_turn_colour_off():
+    assert not Terminal.standard({"NO_COLOR": "1"}).colour
     assert not Terminal.standard({}).colour  # pytest's stderr is no terminal
 
 

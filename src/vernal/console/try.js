@@ -152,20 +152,20 @@ function sentenceOf(why) {
 
 function effects(details, features) {
   details.hidden = features.length === 0;
-  const most = Math.max(...features.map((feature) => Math.abs(feature.effect)), 1e-12);
+  const most = Math.max(...features.map((feature) => Math.abs(feature.contribution)), 1e-12);
   details.querySelector("tbody").replaceChildren(...features.map((feature) => effectRow(feature, most)));
 }
 
 function effectRow(feature, most) {
   const row = document.createElement("tr");
   const [name, value, bar, effect] = [0, 1, 2, 3].map(() => row.insertCell());
-  name.textContent = feature.name;
+  name.textContent = feature.feature;
   value.textContent = feature.value === null || feature.value === undefined ? "none" : figure(feature.value);
-  bar.className = feature.effect < 0 ? "bar less" : "bar";
+  bar.className = feature.contribution < 0 ? "bar less" : "bar";
   const span = document.createElement("span");
-  span.style.setProperty("--share", `${(100 * Math.abs(feature.effect)) / most}%`);
+  span.style.setProperty("--share", `${(100 * Math.abs(feature.contribution)) / most}%`);
   bar.append(span);
-  effect.textContent = `${feature.effect < 0 ? "−" : "+"}${figure(Math.abs(feature.effect))}`;
+  effect.textContent = `${feature.contribution < 0 ? "−" : "+"}${figure(Math.abs(feature.contribution))}`;
   return row;
 }
 

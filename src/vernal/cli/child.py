@@ -1,0 +1,23 @@
+"""What the supervisor of `vernal serve` starts: one API worker or the stream worker, with the console among its routes."""
+
+import sys
+from pathlib import Path
+
+from vernal.app import Workspace
+from vernal.console.routes import console_routes
+from vernal.errors import VernalError
+from vernal.serving.worker import run_child
+
+
+def main(file: str) -> int:
+    """Does a child's work; an error of ours is a sentence on stderr, not a traceback."""
+    try:
+        run_child(Workspace.open(Path(file)), console_routes())
+    except VernalError as error:
+        print(f"{error.code} {error.sentence()}", file=sys.stderr)
+        return error.exit_status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

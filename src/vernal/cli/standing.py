@@ -1,0 +1,79 @@
+"""A workspace as it stands: folded up to the end of the log, by the server if one runs, else by us, and ready to answer."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+
+from vernal.app import Workspace
+from vernal.cli.terminal import Terminal
+from vernal.errors import StateError
+from vernal.features.fold import user_state
+from vernal.features.live import LiveItems
+from vernal.features.ports import StateStore, UserState
+from vernal.features.records import user_key
+from vernal.ranking.parts import Parts
+from vernal.ranking.recommender import Recommender
+from vernal.serving.folding import Folding
+from vernal.terms import HOP_S, US_PER_S
+
+
+def fold(workspace: Workspace, terminal: Terminal) -> int:
+    """Folds what the log has and the state has not; returns how many records. A running server does that itself.
+
+    Cost: about 2 us per event.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(workspace.exclusive("stream"))
+        except StateError:  # a server holds it, and folds
+            return 0
+        return folded(workspace, terminal)
+
+
+def folded(workspace: Workspace, terminal: Terminal) -> int:
+    """Folds until nothing is left; says so when that was more than a moment's work."""
+    folding, total, end = Folding(workspace), 0, workspace.log.end()
+    behind = end - folding.state.offset()
+    with terminal.stage("fold") if behind > 10_000 else ExitStack(), terminal.progress() as progress:
+        while done := folding.step():
+            total += done
+            progress("fold", folding.state.offset(), end)
+        folding.catch_up()
+    folding.close()
+    return total
+
+
+@dataclass
+class Standing:
+    """Everything an answer is made from, read-only."""
+
+    workspace: Workspace
+    terminal: Terminal
+
+    def __post_init__(self) -> None:
+        fold(self.workspace, self.terminal)
+
+    @cached_property
+    def state(self) -> StateStore:
+        return self.workspace.state()
+
+    @cached_property
+    def live(self) -> LiveItems:
+        return LiveItems.attach(self.workspace.live_dir)
+
+    @cached_property
+    def recommender(self) -> Recommender:
+        """That of the release in charge; before the first one, of trending items."""
+        store, plan = self.workspace.releases, self.workspace.plan
+        name = store.champion()
+        return Recommender(Parts.of(store.open(name), plan) if name else Parts(), plan, self.workspace.settings)
+
+    def user(self, user: str, now: int) -> UserState:
+        """A user as of `now` (UTC us)."""
+        record, offset = self.state.get_with_offset(user_key(user))
+        return user_state(self.workspace.plan, record, hop(now), offset)
+
+
+def hop(now: int) -> int:
+    """The read-out moment of a time in UTC us, in UTC s."""
+    return now // US_PER_S // HOP_S * HOP_S
