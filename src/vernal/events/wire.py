@@ -138,11 +138,16 @@ def event_of(raw: Mapping[str, Any], now: int, events: Events, where: str) -> Ev
     """
     given = raw.get(TIME)
     time = now if given is None else to_us(given, events.time_unit, events.timezone, f"{where}.{TIME}")
+    return event_at(raw, time, now, events.default_type, where)
+
+
+def event_at(raw: Mapping[str, Any], time: int, now: int, default_type: str, where: str) -> Event:
+    """The event whose other fields are in `raw`; its identity holds the time as given, the event the time moved to now at the latest."""
     if raw.get(USER) in (None, "") and raw.get(ANONYMOUS_ID) in (None, ""):
         raise EventError.invalid(f"{where}.{USER}", "nothing", f'"{USER}" or "{ANONYMOUS_ID}"')
     known = raw.get(USER) not in (None, "")
     fields: dict[str, Any] = {
-        TYPE: identifier(raw.get(TYPE) or events.default_type, f"{where}.{TYPE}"),
+        TYPE: identifier(raw.get(TYPE) or default_type, f"{where}.{TYPE}"),
         USER: identifier(raw.get(USER if known else ANONYMOUS_ID), f"{where}.{USER if known else ANONYMOUS_ID}"),
         ITEM: optional_identifier(raw.get(ITEM), f"{where}.{ITEM}"),
         VALUE: number(raw.get(VALUE), f"{where}.{VALUE}"),
