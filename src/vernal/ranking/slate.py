@@ -110,9 +110,7 @@ def opened(utility: Floats, allowed: Flags) -> Flags:
 
 
 @njit(nogil=True, cache=True)
-def close(
-    open_: Flags, chosen: int, item: Ints, codes: Ints, caps: Ints, placed: Ints
-) -> None:
+def close(open_: Flags, chosen: int, item: Ints, codes: Ints, caps: Ints, placed: Ints) -> None:
     """Closes what may not follow: the same item, and every item with a value that has reached its cap."""
     for i in range(len(item)):
         if item[i] == item[chosen]:
@@ -157,9 +155,7 @@ def gather(order: Ints, open_: Flags, limit: int, pool: Ints) -> int:
 
 
 @njit(nogil=True, cache=True)
-def head_values(
-    pool: Ints, value: Floats, utility: Floats, diversity: float, codes: Ints, closeness: Floats, compared: Ints, placed: Ints
-) -> None:
+def head_values(pool: Ints, value: Floats, utility: Floats, diversity: float, codes: Ints, closeness: Floats, compared: Ints, placed: Ints) -> None:
     """Utilities of the head, less what they repeat of the items placed; in units of log-odds."""
     spread = utility[pool[0]] - utility[pool[-1]]
     for h in range(len(pool)):

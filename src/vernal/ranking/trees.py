@@ -178,9 +178,7 @@ def shap_rows(
 
 
 @njit(nogil=True, cache=True)
-def shapley_table(
-    feature: NDArray[np.int32], border: NDArray[np.float32], leaf: NDArray[np.float64], cover: NDArray[np.float64]
-) -> NDArray[np.float32]:
+def shapley_table(feature: NDArray[np.int32], border: NDArray[np.float32], leaf: NDArray[np.float64], cover: NDArray[np.float64]) -> NDArray[np.float32]:
     """(t, 2^d, d) exact Shapley values of every leaf of every tree; a feature asked twice has its value at its first level.
 
     Cost: 0.3 s for 300 trees of depth 6, once per model.

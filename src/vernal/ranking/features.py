@@ -1,0 +1,96 @@
+"""What the ranker sees of each candidate: one row, gathered in one pass.
+
+In: candidates with retrieval scores, the user's state, the live item table. Out: (n, f) float32 whose columns are `feature_names(plan)`; training
+and serving call the same function, so they cannot differ. NaN means unknown: a candidate no retriever scored, a user whose state cannot be read.
+
+A retrieval score is given as it is and as its share of the best among the candidates: the share keeps its meaning while the scale drifts.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from vernal.features.definition import Plan
+from vernal.features.pairs import pair_values
+from vernal.features.ports import UserState
+from vernal.ranking.ports import LiveTable
+from vernal.retrieval.candidates import Candidates, score_names
+from vernal.terms import DAY_S, HOP_S, HOUR_S, US_PER_S
+
+CONTEXT = ("context.hour", "context.weekday", "context.ring")  # UTC hour 0..23, weekday 0 = Monday, raw events known of the user
+Floats = NDArray[np.float32]
+EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday
+
+
+class Moment(NamedTuple):
+    """When, and how much may be spent: without `slow`, user and pair values stay unknown."""
+
+    hop: int  # UTC s
+    slow: bool = True
+
+    @classmethod
+    def at(cls, now_us: int, *, slow: bool = True) -> "Moment":
+        """The moment of a request at UTC us."""
+        return cls(now_us // US_PER_S // HOP_S * HOP_S, slow)
+
+
+def feature_names(plan: Plan) -> tuple[str, ...]:
+    """Columns of `assemble`, in order."""
+    retrieval = [f"retrieval.{name}" for name in score_names()]
+    return (*retrieval, *(f"{name}.share" for name in retrieval), *plan.item_names, *plan.user_names, *plan.pair_names, *CONTEXT)
+
+
+def assemble(plan: Plan, candidates: Candidates, user: UserState, live: LiveTable, moment: Moment) -> NDArray[np.float32]:
+    """(n, f) float32 features of the candidates, f = len(feature_names(plan)).
+
+    Parameters
+    ----------
+    user : values as of `moment.hop`; not read without `moment.slow`
+
+    Cost: 30 us of its own and that of `pair_values`, at 300 candidates x 70 features.
+    """
+    n, pairs = len(candidates.item), len(plan.pair_names)
+    pair = np.empty((n, pairs), np.float32) if moment.slow else np.full((n, pairs), np.nan, np.float32)
+    values = user.values if moment.slow else np.full(len(plan.user_names), np.nan, np.float32)
+    if moment.slow:
+        pair_values(plan, user.ring, moment.hop, candidates.item, live.attributes[: live.n], pair)
+    weekday = (moment.hop // DAY_S + EPOCH_WEEKDAY) % 7
+    context = np.array([moment.hop % DAY_S // HOUR_S, weekday, len(user.ring.time) if moment.slow else np.nan], np.float32)
+    return gather(candidates.item, candidates.scores, live.values, values, pair, context)
+
+
+@njit(nogil=True, cache=True)
+def gather(item: NDArray[np.int32], scores: Floats, table: Floats, user: Floats, pair: Floats, context: Floats) -> Floats:
+    """Rows of scores | shares | item values | user values | pair values | context."""
+    n, n_scores = scores.shape
+    n_items, n_user, n_pair = table.shape[1], len(user), pair.shape[1]
+    a, b = 2 * n_scores, 2 * n_scores + n_items
+    c, d = b + n_user, b + n_user + n_pair
+    out, most = np.empty((n, d + len(context)), np.float32), column_maxima(scores)
+    for r in range(n):
+        for s in range(n_scores):
+            out[r, s] = scores[r, s]
+            out[r, n_scores + s] = scores[r, s] / most[s]
+        for v in range(n_items):
+            out[r, a + v] = table[item[r], v]
+        out[r, b:c] = user
+        for p in range(n_pair):
+            out[r, c + p] = pair[r, p]
+        out[r, d:] = context
+    return out
+
+
+@njit(nogil=True, cache=True)
+def column_maxima(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Greatest score of each column; 1 where nothing is above 0. NaN rows count for nothing."""
+    most = np.zeros(scores.shape[1], np.float32)
+    for r in range(scores.shape[0]):
+        for s in range(scores.shape[1]):
+            if scores[r, s] > most[s]:
+                most[s] = scores[r, s]
+    for s in range(len(most)):
+        if most[s] <= 0:
+            most[s] = 1
+    return most

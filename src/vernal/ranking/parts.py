@@ -1,0 +1,66 @@
+"""What a release brings to a request, and what is missing or damaged in it.
+
+In: an opened release. Out: `Parts`; a part that cannot be used is absent and named in `problems`, which lowers the rung and never the availability.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from vernal.errors import ReleaseError
+from vernal.features.definition import Plan
+from vernal.ranking.features import feature_names
+from vernal.ranking.ranker import Ranker
+from vernal.release import Draft, Release
+from vernal.retrieval.models import ItemModels
+
+T = TypeVar("T")
+
+STATIC = "static"  # name of the standing list in a release
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The usable parts of one release; the default is a server without a release."""
+
+    release: str = ""
+    models: ItemModels | None = None
+    ranker: Ranker | None = None
+    static: tuple[tuple[str, int], ...] = ()  # (item id, number), best first
+    problems: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, release: Release, plan: Plan) -> "Parts":
+        """The parts of a release that can be used under this plan."""
+        problems: list[str] = []
+        models = attempt("models", lambda: ItemModels.load(release), problems) if release.has("retrieval.json") else None
+        ranker = attempt("ranker", lambda: fitting(Ranker.load(release), plan), problems)
+        static = attempt("standing list", lambda: load_static(release), problems) or ()
+        problems += ["models: none in this release"] if not release.has("retrieval.json") else []
+        return cls(release.name, models, ranker, static, tuple(problems))
+
+
+def attempt(what: str, load: Callable[[], T], problems: list[str]) -> T | None:
+    """What `load` returns; on damage nothing, and the reason in `problems`."""
+    try:
+        return load()
+    except (ReleaseError, OSError, ValueError, KeyError, TypeError) as error:
+        problems.append(f"{what}: {type(error).__name__}: {error}")
+        return None
+
+
+def fitting(ranker: Ranker | None, plan: Plan) -> Ranker | None:
+    """The ranker, when its features are those this plan computes."""
+    if ranker is not None and ranker.names != feature_names(plan):
+        odd = sorted(set(ranker.names) ^ set(feature_names(plan)))[:5]
+        raise ReleaseError.unservable("ranker features", odd or "another order", "the features of the current plan")
+    return ranker
+
+
+def save_static(draft: Draft, items: Sequence[tuple[str, int]]) -> None:
+    """Writes the standing list (item id, number), best first: what is shown when nothing else works."""
+    draft.put_json(STATIC, [[item, int(number)] for item, number in items])
+
+
+def load_static(release: Release) -> tuple[tuple[str, int], ...]:
+    return tuple((str(item), int(number)) for item, number in release.json(STATIC)) if release.has(f"{STATIC}.json") else ()

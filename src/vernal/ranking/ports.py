@@ -1,0 +1,53 @@
+"""What ranking needs of the live item table and of the time a request may take."""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vernal.retrieval.ports import Live
+
+T = TypeVar("T")
+
+
+class LiveTable(Live, Protocol):
+    """The live item table, as far as ranking reads it; `features.live.LiveItems` is one."""
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """(capacity, n_item_values) in Plan.item_names order, read out at `hop`."""
+        ...
+
+    @property
+    def offset(self) -> int:
+        """Newest log offset folded into this table."""
+        ...
+
+    @property
+    def hop(self) -> int:
+        """UTC s of the read-outs."""
+        ...
+
+    @property
+    def catalogue_version(self) -> int:
+        """Changes whenever attributes or flags of any item change."""
+        ...
+
+    def id(self, number: int) -> str: ...
+
+    def titles(self, number: int) -> str: ...
+
+    def number(self, item: str) -> int | None:
+        """An item's number; none for an item the log never mentioned."""
+        ...
+
+    def code(self, attribute: int, value: str) -> int | None:
+        """A value's code in the vocabulary of an attribute column; none for a value no item ever had."""
+        ...
+
+    def known_values(self, attribute: int) -> list[str]: ...
+
+    def consistent(self, read: Callable[[], T]) -> T:
+        """What `read` returns when the table did not change while it ran."""
+        ...

@@ -1,0 +1,334 @@
+"""One request to one slate: retrieve, gather features, rank, apply the rules, place, explain.
+
+In: a request, the user's state, the live item table, the time, a seed. Out: `Ranked`, a pure function of those and the release: the same
+arguments give the same bytes, and it carries all that the slate log needs to answer again. Serving, training's evaluation and replay call this.
+
+A missing part lowers the rung (see `ladder`), never the availability: with no release and no live table the answer is an empty slate that says so.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vernal.config import Settings, duration_s
+from vernal.errors import StateError
+from vernal.events.history import DESCRIBED, SLOTS
+from vernal.features.definition import Plan
+from vernal.features.ports import Ring, UserState
+from vernal.ranking import fallback
+from vernal.ranking.explain import ALL_SOURCES, BOOSTED_BIT, CATALOGUE_BIT, PINNED_BIT, STATIC_BIT, Why, why
+from vernal.ranking.features import Moment, assemble, feature_names
+from vernal.ranking.filters import Bitmaps
+from vernal.ranking.ladder import UNLIMITED, Budget, Rung
+from vernal.ranking.parts import Parts
+from vernal.ranking.ports import LiveTable
+from vernal.ranking.request import Request, Resolved, check_scenarios, resolve
+from vernal.ranking.rules import NO_BITMAP, Rules, add_boosts, permitted
+from vernal.ranking.slate import Offer, Policy, Slate, compose
+from vernal.retrieval.candidates import Candidates, Query, retrieve, score_names
+from vernal.retrieval.positives import type_weights
+from vernal.terms import FIRST_TYPE_CODE, US_PER_S
+
+TRENDING_BIT, FRESH_BIT = 1 << ALL_SOURCES.index("trending"), 1 << ALL_SOURCES.index("fresh")
+NO_RING = Ring(np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.uint8), np.empty(0, np.int32))
+
+
+class Ranked(NamedTuple):
+    """An answer, with all that is needed to answer again. k = items placed, at most the n asked for."""
+
+    release: str
+    rung: Rung
+    numbers: NDArray[np.int32]  # (k,)
+    ids: list[str]
+    scores: NDArray[np.float32]  # (k,) the ranker's log-odds before boosts; below the ranked rungs -log(1 + place)
+    sources: NDArray[np.uint32]  # (k,) bits of explain.ALL_SOURCES
+    propensities: NDArray[np.float32]  # (k,) P(this item here | the positions before)
+    placed_by: NDArray[np.uint8]  # (k,) slate.RANKED, FRESH or PINNED
+    features: NDArray[np.float32]  # (k, f) as the ranker saw them; (k, 0) below the ranked rungs
+    reasons: list[Why]  # one per item when asked for, else empty
+    notes: tuple[str, ...]  # what was ignored or degraded, for the caller to read
+    seed: int
+    hop: int  # UTC s of the live table's read-outs
+    item_offset: int  # newest log offset in the live table
+    user_offset: int  # newest log offset in the user's state
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request with everything about its moment."""
+
+    request: Request
+    resolved: Resolved
+    user: UserState  # with the session's items in its ring
+    readable: bool  # the user's values are those of this plan
+    now_us: int
+    seed: int
+    budget: Budget
+
+    @property
+    def n(self) -> int:
+        return self.resolved.n
+
+
+class Pool(NamedTuple):
+    """Scored candidates."""
+
+    candidates: Candidates
+    score: NDArray[np.float32]  # (n,)
+    features: NDArray[np.float32]  # (n, f)
+    rung: Rung
+
+
+class Recommender:
+    """Answers requests from one release.
+
+    Parameters
+    ----------
+    parts : of the release; `Parts()` when there is none yet
+    plan, settings : those of this server; a ranker trained under another plan is not used
+    """
+
+    def __init__(self, parts: Parts, plan: Plan, settings: Settings) -> None:
+        check_scenarios(settings)
+        self.parts, self.plan, self.settings = parts, plan, settings
+        self.names = feature_names(plan)
+        self.bitmaps = Bitmaps()
+        self.taste = type_weights(settings.events)
+        self.half_life_s = float(duration_s(settings.retrieval.recent_half_life))
+        self.popularity = max((i for i, name in enumerate(plan.item_names) if ".count." in name), default=-1)
+
+    def recommend(self, request: Request, user: UserState | None, live: LiveTable | None, now_us: int, seed: int, budget: Budget = UNLIMITED) -> Ranked:
+        """The slate of a request.
+
+        Parameters
+        ----------
+        user : state read out at the hop of `now_us`; None = the store could not be read; an unknown user has an empty ring
+        live : the item table; None = there is none
+        seed : 64 bits; decides everything random
+
+        Raises
+        ------
+        RequestError
+            The request asks for what does not exist (see `request.resolve`); never for a missing part of ours.
+
+        Cost: bench/serve_latency; 0.35-0.45 ms at 1M items, of which retrieval is most.
+        """
+        table = live if live is not None and live.n and live.attributes.shape[1] == len(self.plan.attributes) else None
+        asked = self.asked(request, user, table, now_us, seed, budget)
+        budget.laps.lap("resolve")
+        try:
+            return self.standing(asked) if table is None else table.consistent(lambda: self.placed(asked, table))
+        except StateError:
+            return self.standing(asked)
+
+    def asked(self, request: Request, user: UserState | None, live: LiveTable | None, now_us: int, seed: int, budget: Budget) -> Asked:
+        resolved = resolve(request, self.settings, live)
+        readable = user is not None and user.values.shape == (len(self.plan.user_names),)
+        known = user if user is not None else UserState(NO_RING, np.full(len(self.plan.user_names), np.nan, np.float32), 0)
+        ring = self.with_session(known.ring, resolved.session, now_us // US_PER_S)
+        return Asked(request, resolved, known._replace(ring=ring), readable, now_us, seed, budget)
+
+    def with_session(self, ring: Ring, items: NDArray[np.int32], now_s: int) -> Ring:
+        """The ring with the session's items as the newest events, of the type that says most about taste."""
+        if not len(items):
+            return ring
+        code = int(self.taste.argmax()) or FIRST_TYPE_CODE
+        n = len(items)
+        return Ring(
+            time=np.concatenate([ring.time, np.full(n, now_s, np.uint32)]),
+            item=np.concatenate([ring.item, items.astype(np.uint32)]),
+            type=np.concatenate([ring.type, np.full(n, code, np.uint8)]),
+            value=np.concatenate([ring.value, np.zeros(n, np.int32)]),
+        )
+
+    def placed(self, asked: Asked, live: LiveTable) -> Ranked:
+        """The answer from one version of the live table."""
+        rules = self.rules(asked, live)
+        pool = self.pool(asked, rules, live)
+        offer = self.offer(asked, pool, rules, live)
+        slate = compose(offer, policy(asked))
+        asked.budget.laps.lap("slate")
+        return self.answer(asked, pool._replace(candidates=pool.candidates._replace(item=offer.item)), slate, live)
+
+    def rules(self, asked: Asked, live: LiveTable) -> Rules:
+        resolved, models = asked.resolved, self.parts.models
+        catalogue = models.catalogue if models else bool((live.flags[: live.n] & DESCRIBED).any())
+        like = np.array([] if resolved.like is None else [resolved.like], np.int32)
+        forbidden = np.concatenate([resolved.exclude, like, np.empty(0, np.int32) if resolved.repeats else self.seen(asked.user.ring)])
+        bitmap = self.bitmaps.of(resolved.wanted, live)
+        asked.budget.laps.lap("rules")
+        return Rules(live.n, live.flags, DESCRIBED if catalogue else 0, NO_BITMAP if bitmap is None else bitmap, forbidden)
+
+    def seen(self, ring: Ring) -> NDArray[np.int32]:
+        """Items of the ring that say something about taste."""
+        return ring.item[self.taste[ring.type] > 0].astype(np.int32)
+
+    def pool(self, asked: Asked, rules: Rules, live: LiveTable) -> Pool:
+        """Candidates and their scores, by the best rung that has its parts and its time."""
+        candidates, rung = self.retrieved(asked, rules, live), Rung.RETRIEVAL
+        if candidates is None:
+            candidates, rung = self.popular(asked, rules, live)
+        candidates = self.completed(candidates, asked, rules, live)
+        asked.budget.laps.lap("retrieve")
+        ranker = self.parts.ranker if live.values.shape[1] == len(self.plan.item_names) else None
+        slow = asked.readable and asked.budget.allows(Rung.FULL)
+        if rung is not Rung.RETRIEVAL or ranker is None or not (slow or asked.budget.allows(Rung.FAST)):
+            return Pool(candidates, place_scores(len(candidates.item)), np.empty((len(candidates.item), 0), np.float32), rung)
+        features = assemble(self.plan, candidates, asked.user, live, Moment.at(asked.now_us, slow=slow))
+        asked.budget.laps.lap("features")
+        score = ranker.score(features)
+        asked.budget.laps.lap("rank")
+        return Pool(candidates, score, features, Rung.FULL if slow else Rung.FAST)
+
+    def retrieved(self, asked: Asked, rules: Rules, live: LiveTable) -> Candidates | None:
+        """What the retrievers propose; none without models, without time, or when they propose nothing."""
+        models = self.parts.models
+        if models is None or not asked.budget.allows(Rung.RETRIEVAL):
+            return None
+        choice, resolved = self.settings.retrieval, asked.resolved
+        query = Query(
+            now_s=asked.now_us // US_PER_S,
+            recent_events=choice.recent_events,
+            half_life=self.half_life_s,
+            exclude=resolved.exclude,
+            allowed=rules.bitmap if len(rules.bitmap) else None,
+            repeats=resolved.repeats,
+            like=resolved.like,
+            k=max(choice.candidates, asked.n),
+        )
+        found = retrieve(models, asked.user.ring, live, query, self.settings)
+        return found if len(found.item) else None
+
+    def popular(self, asked: Asked, rules: Rules, live: LiveTable) -> tuple[Candidates, Rung]:
+        """Popular items, in the user's segment first; else the standing list."""
+        budget, limit = asked.budget, max(self.settings.retrieval.candidates, asked.n)
+        if budget.allows(Rung.TRENDING) and len(items := fallback.trending(live, rules, limit)):
+            segment = fallback.segment_of(self.seen(asked.user.ring), live) if budget.allows(Rung.SEGMENT) else 0
+            if segment:
+                return unscored(fallback.segment_first(items, segment, live), TRENDING_BIT), Rung.SEGMENT
+            return unscored(items, TRENDING_BIT), Rung.TRENDING
+        return unscored(np.array([number for _, number in self.parts.static], np.int32), STATIC_BIT), Rung.STATIC
+
+    def completed(self, candidates: Candidates, asked: Asked, rules: Rules, live: LiveTable) -> Candidates:
+        """The candidates, those the request names, and, where the rules leave less than a slate, the rest of the catalogue."""
+        resolved = asked.resolved
+        for items, bit in ((resolved.pin, PINNED_BIT), (resolved.boost_items[resolved.boost_logs[: len(resolved.boost_items)] > 0], BOOSTED_BIT)):
+            candidates = extended(candidates, items, bit) if len(items) else candidates
+        if permitted(candidates.item, rules).sum() >= asked.n:
+            return candidates
+        limit = asked.n + len(candidates.item) + len(rules.forbidden)
+        rest = fallback.from_catalogue(live, rules, self.popularity, limit)
+        return extended(candidates, rest[~np.isin(rest, candidates.item)], CATALOGUE_BIT)
+
+    def offer(self, asked: Asked, pool: Pool, rules: Rules, live: LiveTable) -> Offer:
+        """The pool as the slate sees it, with boosts added."""
+        candidates, resolved, names = pool.candidates, asked.resolved, self.plan.attributes
+        caps = np.array([resolved.scenario.caps.get(name, 0) for name in names], np.int32)
+        needed = resolved.diversity > 0 or caps.any() or len(resolved.boost_values)
+        codes = live.attributes[candidates.item] if needed else np.zeros((len(candidates.item), len(names), SLOTS), np.int32)
+        utility = pool.score.astype(np.float64)
+        if len(resolved.boost_logs):
+            add_boosts(candidates.item, codes, resolved.boost_items, resolved.boost_values, resolved.boost_logs, BOOSTED_BIT, utility, candidates.sources)
+        fresh = (candidates.sources & FRESH_BIT != 0).astype(np.uint8)
+        pins = np.flatnonzero(candidates.sources & PINNED_BIT).astype(np.int32)
+        order = np.argsort([list(resolved.pin).index(candidates.item[p]) for p in pins]) if len(pins) else pins
+        return Offer(candidates.item, utility, permitted(candidates.item, rules), fresh, codes, caps, pins[order])
+
+    def answer(self, asked: Asked, pool: Pool, slate: Slate, live: LiveTable) -> Ranked:
+        """What was placed, with its record and its reasons."""
+        numbers = pool.candidates.item[slate.chosen]
+        sources, features = pool.candidates.sources[slate.chosen], pool.features[slate.chosen]
+        reasons = self.reasons(asked, sources, slate, features, live) if asked.request.explain else []
+        answered = Ranked(
+            release=self.parts.release,
+            rung=pool.rung,
+            numbers=numbers,
+            ids=[live.id(int(number)) for number in numbers],
+            scores=pool.score[slate.chosen],
+            sources=sources,
+            propensities=slate.propensity,
+            placed_by=slate.why,
+            features=features,
+            reasons=reasons,
+            notes=self.notes(asked, pool.rung, len(numbers)),
+            seed=asked.seed,
+            hop=live.hop,
+            item_offset=live.offset,
+            user_offset=asked.user.offset,
+        )
+        asked.budget.laps.lap("answer")
+        return answered
+
+    def reasons(self, asked: Asked, sources: NDArray[np.uint32], slate: Slate, features: NDArray[np.float32], live: LiveTable) -> list[Why]:
+        ranked = features.shape[1] > 0 and self.parts.ranker is not None
+        parts = self.parts.ranker.contributions(features) if ranked and self.parts.ranker else np.zeros(features.shape)
+        like = live.titles(asked.resolved.like) or asked.request.item if asked.resolved.like is not None else ""
+        names = self.names if ranked else ()
+        return [why(int(mask), int(by), names, row, part, like) for mask, by, row, part in zip(sources, slate.why, features, parts, strict=True)]
+
+    def notes(self, asked: Asked, rung: Rung, placed: int) -> tuple[str, ...]:
+        """What the caller should know: what was ignored, why the rung is not the best, why the slate is short."""
+        notes = [*asked.resolved.notes]
+        if asked.request.user and not len(asked.user.ring.time):
+            notes.append(f"user: no history of {asked.request.user!r}; the answer is that for a new user")
+        if not asked.readable:
+            notes.append("user: the state of this user could not be read")
+        if rung is not Rung.FULL:
+            notes += [f"release: {problem}" for problem in self.parts.problems]
+        if placed < asked.n:
+            notes.append(f"n: {placed} of {asked.n} items; the rules allow no more")
+        return tuple(notes)
+
+    def standing(self, asked: Asked) -> Ranked:
+        """The standing list, when there is no live table: only what needs no knowledge of the items can be obeyed."""
+        resolved = asked.resolved
+        checkable = not (resolved.wanted or resolved.scenario.caps)
+        seen = set() if resolved.repeats else set(self.seen(asked.user.ring).tolist())
+        excluded = set(asked.request.exclude)
+        items = [(item, number) for item, number in self.parts.static if item not in excluded and number not in seen][: asked.n] if checkable else []
+        k = len(items)
+        sources, notes = np.full(k, STATIC_BIT, np.uint32), self.notes(asked, Rung.STATIC, k)
+        reasons = [why(STATIC_BIT, 0, (), np.empty(0, np.float32), np.empty(0)) for _ in items] if asked.request.explain else []
+        return Ranked(
+            release=self.parts.release,
+            rung=Rung.STATIC,
+            numbers=np.array([number for _, number in items], np.int32),
+            ids=[item for item, _ in items],
+            scores=place_scores(k),
+            sources=sources,
+            propensities=np.ones(k, np.float32),
+            placed_by=np.zeros(k, np.uint8),
+            features=np.empty((k, 0), np.float32),
+            reasons=reasons,
+            notes=(*notes, "items: the live table is empty" + ("" if checkable else ", so filters and caps cannot be obeyed and nothing is shown")),
+            seed=asked.seed,
+            hop=0,
+            item_offset=0,
+            user_offset=asked.user.offset,
+        )
+
+
+def policy(asked: Asked) -> Policy:
+    scenario = asked.resolved.scenario
+    return Policy(asked.n, scenario.temperature, scenario.explore_head, scenario.explore_share, asked.resolved.diversity, asked.seed)
+
+
+def place_scores(n: int) -> NDArray[np.float32]:
+    """-log(1 + place): on this scale a boost of 2 halves a place, as it doubles the odds on the ranker's."""
+    return -np.log1p(np.arange(n)).astype(np.float32)
+
+
+def unscored(items: NDArray[np.int32], bit: int) -> Candidates:
+    """Candidates no retriever scored."""
+    return Candidates(items, np.full(len(items), bit, np.uint32), np.full((len(items), len(score_names())), math.nan, np.float32))
+
+
+def extended(candidates: Candidates, items: NDArray[np.int32], bit: int) -> Candidates:
+    """The candidates with `items` marked by `bit`, appended where they are new."""
+    marked = candidates.sources | np.where(np.isin(candidates.item, items), np.uint32(bit), np.uint32(0))
+    added = unscored(items[~np.isin(items, candidates.item)], bit)
+    joined = [np.concatenate(pair) for pair in zip(candidates._replace(sources=marked), added, strict=True)]
+    return Candidates(*joined)
