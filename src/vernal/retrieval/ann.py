@@ -12,7 +12,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from vernal.retrieval.ials import dot
-from vernal.retrieval.linear import F32, I32, better, push, unheap
+from vernal.retrieval.linear import F32, I32
+from vernal.retrieval.selection import BUFFER, I64, LOW, N_BINS, key_of, shrink, unpack
 from vernal.retrieval.sources import eligible
 
 RECALL = 0.9  # of the exact 100 best, kept on sample queries
@@ -95,13 +96,14 @@ def enough_probes(index: Ivf, vectors: F32, queries: F32, k: int = 100) -> int:
 
 
 def search(index: Ivf, vectors: F32, query: F32, k: int) -> I32:
-    """Item numbers of the about k best by product with the query, best first; no masks."""
+    """Item numbers of about the k best by product with the query, best first; no masks."""
     n = len(vectors)
-    items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
+    keys, spare, bins = np.empty(BUFFER * k, np.int64), np.empty(BUFFER * k, np.int64), np.empty(N_BINS, np.int32)
     everything = (n, np.zeros(n, np.uint8), 0, np.empty(0, np.uint8), np.zeros(n, np.uint32), 1)
-    size = probe(index.centroids, index.start, index.order, index.codes, index.scale, vectors, index.n_probe, query, k, *everything, items, scores)
-    unheap(scores, items, size)
-    return items[:size]
+    size = probe(index.centroids, index.start, index.order, index.codes, index.scale, vectors, index.n_probe, query, k, *everything, keys, spare, bins)
+    items, scores = np.empty(size, np.int32), np.empty(size, np.float32)
+    unpack(keys, size, items, scores)
+    return items
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -127,34 +129,46 @@ def code_of(x: F32) -> NDArray[np.int8]:
 @njit(cache=True, nogil=True)
 def probe(
     centroids: F32, start: NDArray[np.int64], order: I32, codes: NDArray[np.int8], scale: F32, vectors: F32, n_probe: int, x: F32, limit: int,
-    n: int, flags: NDArray[np.uint8], need: int, allowed: NDArray[np.uint8], blocked: NDArray[np.uint32], epoch: int, items: I32, scores: F32,
+    n: int, flags: NDArray[np.uint8], need: int, allowed: NDArray[np.uint8], blocked: NDArray[np.uint32], epoch: int, keys: I64, spare: I64, bins: I32,
 ) -> int:
-    """Fills a heap with the best eligible items by int8 product; returns its size. Goes on past n_probe lists while a filter leaves too few."""
+    """Leaves the best eligible items as sorted keys; returns how many. Goes on past n_probe lists while a filter leaves too few."""
     code, dim, size = code_of(x), x.shape[0], 0
+    threshold, room = np.int64(0), min(keys.shape[0], BUFFER * limit)
     lists = best_lists(centroids, x, min(centroids.shape[0], n_probe * WIDENING))
     for at in range(lists.shape[0]):
         if at >= n_probe and size >= limit:
             break
         for row in range(start[lists[at]], start[lists[at] + 1]):
-            total = np.int32(0)
-            for k in range(dim):
-                total = np.int32(total + np.int32(codes[row, k]) * np.int32(code[k]))
-            score = scale[row] * np.float32(total)
-            item = order[row]
-            if score <= 0 or (size == limit and not better(score, item, scores[0], items[0])):
+            score = scale[row] * np.float32(code_product(codes[row], code, dim))
+            if score <= 0:
                 continue
-            if eligible(item, n, flags, need, allowed, blocked, epoch):
-                size = push(scores, items, size, limit, score, item)
-    return rescore(vectors, x, items, scores, size)
+            key = key_of(score, order[row])
+            if key > threshold and eligible(order[row], n, flags, need, allowed, blocked, epoch):
+                keys[size] = key
+                size += 1
+                if size == room:
+                    size = shrink(keys, spare, bins, size, limit)
+                    threshold = keys[size - 1]
+    return rescore(vectors, x, keys, spare, bins, shrink(keys, spare, bins, size, limit))
+
+
+@njit(cache=True, nogil=True, inline="always")
+def code_product(row: NDArray[np.int8], code: NDArray[np.int8], dim: int) -> int:
+    """Exact integer product of two codes; fits int32 up to 2^17 dimensions."""
+    total = np.int32(0)
+    for k in range(dim):
+        total = np.int32(total + np.int32(row[k]) * np.int32(code[k]))
+    return total
 
 
 @njit(cache=True, nogil=True)
-def rescore(vectors: F32, x: F32, items: I32, scores: F32, size: int) -> int:
-    """Puts exact products in place of those of codes, as a heap; drops what is not positive after all."""
+def rescore(vectors: F32, x: F32, keys: I64, spare: I64, bins: I32, size: int) -> int:
+    """Puts exact products in place of those of codes; drops what is not positive after all."""
     kept = 0
     for at in range(size):
-        item = items[at]
+        item = LOW - (keys[at] & LOW)
         score = dot(vectors[item], x, x.shape[0])
         if score > 0:
-            kept = push(scores, items, kept, size, score, item)
-    return kept
+            keys[kept] = key_of(score, item)
+            kept += 1
+    return shrink(keys, spare, bins, kept, size)

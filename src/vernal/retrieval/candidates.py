@@ -18,10 +18,11 @@ from vernal.features.ports import Ring
 from vernal.retrieval import merge, sources
 from vernal.retrieval.ann import probe
 from vernal.retrieval.ials import fold_in
-from vernal.retrieval.linear import F32, I32, unheap
+from vernal.retrieval.linear import F32, I32
 from vernal.retrieval.models import ItemModels
 from vernal.retrieval.ports import Live
 from vernal.retrieval.positives import compiled
+from vernal.retrieval.selection import BUFFER, N_BINS, unpack
 
 NO_MASK = np.empty(0, np.uint8)
 NO_ITEMS = np.empty(0, np.int32)
@@ -69,6 +70,7 @@ class Workspace:
         self.touched = np.empty((sources.N_SOURCES, max(TOUCH_ROOM, ring)), np.int32)
         self.n_touched, self.sizes = np.zeros(sources.N_SOURCES, np.int32), np.zeros(sources.N_SOURCES, np.int32)
         self.items, self.scores = np.empty((sources.N_SOURCES, limit), np.int32), np.empty((sources.N_SOURCES, limit), np.float32)
+        self.keys, self.spare, self.bins = np.empty(BUFFER * limit, np.int64), np.empty(BUFFER * limit, np.int64), np.empty(N_BINS, np.int32)
         self.query, self.weight = np.empty(ring, np.int32), np.empty(ring, np.float32)
         self.normal, self.vector = np.empty((dim, dim), np.float32), np.empty(dim, np.float32)
         self.last, self.extra = np.empty(dim, np.float32), np.empty((0, dim), np.float32)
@@ -122,7 +124,7 @@ def propose(models: ItemModels, ring: Ring, live: Live, request: Query, settings
     c, e, t = models.covisitation, models.ease, models.content
     sources.propose(
         live.top, c.start, c.index, c.value, e.start, e.index, e.value, t.start, t.index, t.value, work.query, work.weight, n_query, n_history, request.k, *mask,
-        work.columns, work.touched, work.n_touched, work.items, work.scores, work.sizes,
+        work.columns, work.touched, work.n_touched, work.keys, work.spare, work.bins, work.items, work.scores, work.sizes,
     )
     work.extra = models.delta.follow(live)
     fold(models, n_query, work)
@@ -158,15 +160,15 @@ def fold(models: ItemModels, n_query: int, work: Workspace) -> None:
 
 def nearest(models: ItemModels, limit: int, mask: tuple[Any, ...], work: Workspace) -> int:
     """Fills the iALS list: by the index or exactly, then the items newer than the models; returns its length."""
-    items, scores = work.items[sources.IALS], work.scores[sources.IALS]
-    vectors, index = models.factors.vectors, models.index
+    vectors, index, buffers = models.factors.vectors, models.index, (work.keys, work.spare, work.bins)
     if index is None:
-        size = sources.scan(vectors, 0, work.vector, limit, 0, *mask, items, scores)
+        size = sources.scan(vectors, 0, work.vector, limit, 0, *mask, *buffers)
     else:
-        size = probe(index.centroids, index.start, index.order, index.codes, index.scale, vectors, index.n_probe, work.vector, limit, *mask, items, scores)
-    size = sources.scan(work.extra, models.n, work.vector, limit, size, *mask, items, scores)
-    unheap(scores, items, size)
-    return size
+        size = probe(index.centroids, index.start, index.order, index.codes, index.scale, vectors, index.n_probe, work.vector, limit, *mask, *buffers)
+    if len(work.extra):
+        size = sources.scan(work.extra, models.n, work.vector, limit, size, *mask, *buffers)
+    unpack(work.keys, size, work.items[sources.IALS], work.scores[sources.IALS])
+    return int(size)
 
 
 def collect(models: ItemModels, live: Live, request: Query, n_query: int, work: Workspace) -> Candidates:

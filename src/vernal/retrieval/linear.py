@@ -78,11 +78,3 @@ def sift(scores: F32, items: I32, size: int, score: float, item: int) -> None:
         at = child
     scores[at], items[at] = score, item
 
-
-@njit(cache=True, nogil=True)
-def unheap(scores: F32, items: I32, size: int) -> None:
-    """Turns the heap into a list, best first."""
-    for end in range(size - 1, 0, -1):
-        score, item = scores[end], items[end]
-        scores[end], items[end] = scores[0], items[0]
-        sift(scores, items, end, score, item)

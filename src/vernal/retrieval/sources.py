@@ -9,7 +9,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from vernal.retrieval.ials import dot
-from vernal.retrieval.linear import F32, I32, better, push, unheap
+from vernal.retrieval.linear import F32, I32
+from vernal.retrieval.selection import BUFFER, I64, key_of, shrink, unpack
 
 HIDDEN = 2  # events.history.HIDDEN, as a compile-time constant
 
@@ -109,18 +110,24 @@ def add_places(top: I32, n: int, columns: F32, touched: I32) -> int:
 @njit(cache=True, nogil=True)
 def best(
     touched: I32, n_touched: int, column: int, columns: F32, limit: int, n: int, flags: NDArray[np.uint8], need: int, allowed: NDArray[np.uint8], blocked: NDArray[np.uint32], epoch: int,
-    items: I32, scores: F32,
+    keys: I64, spare: I64, bins: I32, items: I32, scores: F32,
 ) -> int:
-    """The best eligible touched items of one column, best first; returns how many."""
-    size = 0
+    """The best eligible touched items of one column, best first; returns how many. Non-positive scores never enter."""
+    size, threshold, room = 0, np.int64(0), min(keys.shape[0], BUFFER * limit)
     for t in range(n_touched):
         item = touched[t]
         score = columns[item, column]
-        if score <= 0 or (size == limit and not better(score, item, scores[0], items[0])):
+        if score <= 0:
             continue
-        if eligible(item, n, flags, need, allowed, blocked, epoch):
-            size = push(scores, items, size, limit, score, item)
-    unheap(scores, items, size)
+        key = key_of(score, item)
+        if key > threshold and eligible(item, n, flags, need, allowed, blocked, epoch):
+            keys[size] = key
+            size += 1
+            if size == room:
+                size = shrink(keys, spare, bins, size, limit)
+                threshold = keys[size - 1]
+    size = shrink(keys, spare, bins, size, limit)
+    unpack(keys, size, items, scores)
     return size
 
 
@@ -139,24 +146,31 @@ def listed_fresh(fresh: I32, limit: int, n: int, flags: NDArray[np.uint8], need:
 
 @njit(cache=True, nogil=True)
 def scan(
-    vectors: F32, first: int, x: F32, limit: int, size: int, n: int, flags: NDArray[np.uint8], need: int, allowed: NDArray[np.uint8], blocked: NDArray[np.uint32], epoch: int, items: I32, scores: F32
+    vectors: F32, first: int, x: F32, limit: int, size: int, n: int, flags: NDArray[np.uint8], need: int, allowed: NDArray[np.uint8], blocked: NDArray[np.uint32], epoch: int,
+    keys: I64, spare: I64, bins: I32,
 ) -> int:
-    """Adds the best of vectors . x to a heap, exactly; row r is item first + r. Returns the heap's size. Non-positive scores never enter."""
-    dim = x.shape[0]
+    """Adds the best products with x to `size` sorted keys, exactly; row r is item first + r. Returns the new number of sorted keys."""
+    dim, room = x.shape[0], min(keys.shape[0], BUFFER * limit)
+    threshold = keys[size - 1] if size == limit else np.int64(0)
     for row in range(min(vectors.shape[0], n - first)):
         score = dot(vectors[row], x, dim)
-        if score <= 0 or (size == limit and not better(score, first + row, scores[0], items[0])):
+        if score <= 0:
             continue
-        if eligible(first + row, n, flags, need, allowed, blocked, epoch):
-            size = push(scores, items, size, limit, score, first + row)
-    return size
+        key = key_of(score, first + row)
+        if key > threshold and eligible(first + row, n, flags, need, allowed, blocked, epoch):
+            keys[size] = key
+            size += 1
+            if size == room:
+                size = shrink(keys, spare, bins, size, limit)
+                threshold = keys[size - 1]
+    return shrink(keys, spare, bins, size, limit)
 
 
 @njit(cache=True, nogil=True)
 def propose(
     top: I32, c_start: NDArray[np.int64], c_index: I32, c_value: F32, e_start: NDArray[np.int64], e_index: I32, e_value: F32, t_start: NDArray[np.int64], t_index: I32, t_value: F32,
     query: I32, weight: F32, n_query: int, n_history: int, limit: int, n: int, flags: NDArray[np.uint8], need: int, allowed: NDArray[np.uint8], blocked: NDArray[np.uint32], epoch: int,
-    columns: F32, touched: I32, n_touched: I32, items: I32, scores: F32, sizes: I32,
+    columns: F32, touched: I32, n_touched: I32, keys: I64, spare: I64, bins: I32, items: I32, scores: F32, sizes: I32,
 ) -> None:
     """Fills the ranked lists of every source but iALS. `touched` is (N_SOURCES, room); row HISTORY is filled already."""
     n_touched[HISTORY] = n_history
@@ -166,5 +180,5 @@ def propose(
     n_touched[CONTENT] = add_rows(t_start, t_index, t_value, query, weight, n_query, CONTENT, columns, touched[CONTENT])
     for source in (TRENDING, HISTORY, COVISITATION, EASE, CONTENT):
         room = limit if source == TRENDING else (limit + 1) // 2
-        sizes[source] = best(touched[source], n_touched[source], source, columns, room, n, flags, need, allowed, blocked, epoch, items[source], scores[source])
+        sizes[source] = best(touched[source], n_touched[source], source, columns, room, n, flags, need, allowed, blocked, epoch, keys, spare, bins, items[source], scores[source])
     sizes[FRESH] = listed_fresh(top[top.shape[0] - 1], (limit + 1) // 2, n, flags, need, allowed, blocked, epoch, items[FRESH])
