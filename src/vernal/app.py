@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 from vernal import config
 from vernal.clock import Clock, SystemClock
@@ -82,6 +83,10 @@ class Workspace:
         """The online state; the one writer opens it with `readonly=False`."""
         return LmdbState(self.place("state", self.settings.data.state, "lmdb"), readonly=readonly, map_bytes=self.settings.data.state_map_gb * GIB)
 
+    def records(self, *, readonly: bool = True) -> StateStore:
+        """The newest item and user records by id, derived from the log; its one writer is the stream worker."""
+        return LmdbState(self.data / "records", readonly=readonly, map_bytes=self.settings.data.state_map_gb * GIB)
+
     @property
     def live_dir(self) -> Path:
         return self.data / "live"
@@ -96,7 +101,7 @@ class Workspace:
 
     @cached_property
     def dead_letters(self) -> DeadLetters:
-        return DeadLetters(self.data / "dead_letters")
+        return DeadLetters(self.data / "dead-letters.jsonl", self.clock)
 
     @property
     def keys_path(self) -> Path:
@@ -108,6 +113,18 @@ class Workspace:
 
     def catalogue(self) -> Catalogue:
         return read_catalogue(self.log, self.settings.items)
+
+    def close(self) -> None:
+        """Closes the log if it was opened; what is asked for afterwards is opened again."""
+        if "log" in self.__dict__:
+            self.log.close()
+            del self.__dict__["log"]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @contextmanager
     def exclusive(self, role: str) -> Iterator[None]:

@@ -25,16 +25,20 @@ def arguments(parser: VerbParser) -> None:
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
-    workspace = Workspace.open(Path(options.config))
-    if options.act == "replay":
-        with terminal.stage("replay") as stage:
-            done = workspace.dead_letters.replay(decoder(workspace), workspace.log)
-            stage.counts(f"{done.taken:,} taken, {done.still_refused:,} still refused")
-        return Answer(msgspec.to_builtins(done), f"taken {done.taken}, still refused {done.still_refused}", status=1 if done.still_refused else 0)
-    if options.act == "clear":
-        gone = workspace.dead_letters.clear()
-        return Answer({"cleared": gone}, f"threw {gone} dead letters away")
-    return listed(workspace, options.last)
+    with Workspace.open(Path(options.config)) as workspace:
+        if options.act == "replay":
+            return replayed(workspace, terminal)
+        if options.act == "clear":
+            gone = workspace.dead_letters.clear()
+            return Answer({"cleared": gone}, f"threw {gone} dead letters away")
+        return listed(workspace, options.last)
+
+
+def replayed(workspace: Workspace, terminal: Terminal) -> Answer:
+    with terminal.stage("replay") as stage:
+        done = workspace.dead_letters.replay(decoder(workspace), workspace.log)
+        stage.counts(f"{done.taken:,} taken, {done.still_refused:,} still refused")
+    return Answer(msgspec.to_builtins(done), f"taken {done.taken}, still refused {done.still_refused}", status=1 if done.still_refused else 0)
 
 
 def listed(workspace: Workspace, last: int) -> Answer:

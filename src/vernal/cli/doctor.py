@@ -33,8 +33,8 @@ def arguments(parser: VerbParser) -> None:
 def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
     """Raises ConfigError when there is no usable vernal.toml: nothing else can be looked at then."""
     del terminal
-    workspace = Workspace.open(Path(options.config))
-    findings = [look(name, check, workspace) for name, check in CHECKS.items()]
+    with Workspace.open(Path(options.config)) as workspace:
+        findings = [look(name, check, workspace) for name, check in CHECKS.items()]
     text = "\n".join(f"{'ok  ' if f.fine else 'BAD '} {f.what:<9} {f.found}" + (f"\n               Hint: {f.hint}" if f.hint else "") for f in findings)
     return Answer([f._asdict() for f in findings], text, status=0 if all(f.fine for f in findings) else ENVIRONMENT)
 

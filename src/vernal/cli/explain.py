@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vernal.app import Workspace
-from vernal.cli.recommend import answered, plain
+from vernal.cli.recommend import answered
 from vernal.cli.standing import Standing
 from vernal.cli.terminal import Answer, Terminal, VerbParser, table
 from vernal.errors import RequestError
@@ -28,7 +28,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
     number = standing.live.number(options.item)
     if number is None:
         raise RequestError.invalid("item", options.item, "an item the log or the catalogue has mentioned")
-    shown = plain(answered(standing, Request(user=options.user, scenario=options.scenario, n=MAX_N, explain=True)), standing)
+    shown = answered(standing, Request(user=options.user, scenario=options.scenario, n=MAX_N, explain=True))
     places = {item["item"]: place for place, item in enumerate(shown["items"], 1)}
     place = places.get(options.item)
     found = shown["items"][place - 1] if place else pinned(standing, options)
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
 def pinned(standing: Standing, options: argparse.Namespace) -> dict[str, Any] | None:
     """The item scored all the same, by asking for it to be placed first; none when a rule forbids it."""
     asked = Request(user=options.user, scenario=options.scenario, n=1, pin=[options.item], explain=True)
-    items: list[dict[str, Any]] = plain(answered(standing, asked), standing)["items"]
+    items: list[dict[str, Any]] = answered(standing, asked)["items"]
     return next((item for item in items if item["item"] == options.item), None)
 
 

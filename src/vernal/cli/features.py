@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vernal.app import Workspace
-from vernal.cli.standing import Standing, hop
+from vernal.cli.standing import Standing
 from vernal.cli.terminal import Answer, Terminal, VerbParser, table
 from vernal.errors import RequestError
 from vernal.features.pairs import pair_values
 from vernal.features.ports import Ring
+from vernal.features.weights import hop
 
 
 def arguments(parser: VerbParser) -> None:

@@ -17,11 +17,11 @@ def arguments(parser: VerbParser) -> None:
 
 def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
     """Started again after a crash, it goes on where it was."""
-    workspace = Workspace.open(Path(options.config))
-    if options.files:
-        events = msgspec.structs.replace(workspace.settings.events, files=[str(Path(file).resolve()) for file in options.files])
-        workspace = Workspace(workspace.root, msgspec.structs.replace(workspace.settings, events=events))
-    report = checked(workspace, terminal) if options.check else imported(workspace, terminal)
+    with Workspace.open(Path(options.config)) as workspace:
+        if options.files:
+            events = msgspec.structs.replace(workspace.settings.events, files=[str(Path(file).resolve()) for file in options.files])
+            workspace.settings = msgspec.structs.replace(workspace.settings, events=events)
+        report = checked(workspace, terminal) if options.check else imported(workspace, terminal)
     return Answer(msgspec.to_builtins(report), "\n".join(report.lines()))
 
 

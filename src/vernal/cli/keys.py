@@ -20,8 +20,8 @@ def arguments(parser: VerbParser) -> None:
 
 def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
     del terminal
-    workspace = Workspace.open(Path(options.config))
-    return ACTS[options.act](Keys(workspace.keys_path, workspace.clock), options)
+    with Workspace.open(Path(options.config)) as workspace:
+        return ACTS[options.act](Keys(workspace.keys_path, workspace.clock), options)
 
 
 def add(keys: Keys, options: argparse.Namespace) -> Answer:

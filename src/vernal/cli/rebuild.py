@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 from vernal.app import Workspace
-from vernal.cli.terminal import Answer, Terminal, VerbParser
 from vernal.cli.standing import fold
+from vernal.cli.terminal import Answer, Terminal, VerbParser
 
 
 def arguments(parser: VerbParser) -> None:
@@ -15,10 +15,14 @@ def arguments(parser: VerbParser) -> None:
 
 def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
     """Raises StateError while a server runs on this data."""
-    workspace = Workspace.open(Path(options.config))
+    with Workspace.open(Path(options.config)) as workspace:
+        return rebuilt(workspace, terminal, sure=options.yes)
+
+
+def rebuilt(workspace: Workspace, terminal: Terminal, *, sure: bool) -> Answer:
     end = workspace.log.end()
     places = [workspace.place("state", workspace.settings.data.state, "lmdb"), workspace.live_dir]
-    if not options.yes:
+    if not sure:
         text = f"would delete {', '.join(str(place) for place in places)} and fold {end:,} records of the log again; add --yes"
         return Answer({"records": end, "deletes": [str(place) for place in places], "done": False}, text)
     with workspace.exclusive("server"), workspace.exclusive("stream"):

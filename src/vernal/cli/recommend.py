@@ -11,9 +11,8 @@ from vernal.app import Workspace
 from vernal.cli.standing import Standing
 from vernal.cli.terminal import Answer, Terminal, VerbParser, table
 from vernal.errors import RequestError
-from vernal.ranking.explain import sources_of
-from vernal.ranking.recommender import Ranked
 from vernal.ranking.request import Request
+from vernal.serving.answers import slate_answer
 
 
 def arguments(parser: VerbParser) -> None:
@@ -29,10 +28,9 @@ def arguments(parser: VerbParser) -> None:
 
 def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
     """Raises RequestError for an unknown scenario, attribute or value."""
-    standing = Standing(Workspace.open(Path(options.config)), terminal)
-    ranked = answered(standing, request_of(options), options.seed)
-    value = plain(ranked, standing)
-    rows = [[place, item["item"], item["title"], item["score"], " ".join(item["sources"])] for place, item in enumerate(value["items"], 1)]
+    with Workspace.open(Path(options.config)) as workspace:
+        value = answered(Standing(workspace, terminal), request_of(options), options.seed)
+    rows = [[place, item["item"], item.get("title", ""), item["score"], " ".join(item["sources"])] for place, item in enumerate(value["items"], 1)]
     text = table(["", "item", "title", "score", "sources"], rows)
     if options.explain:
         text = "\n".join(f"{line}\n{reason(item)}" for line, item in zip(text.splitlines()[1:], value["items"], strict=True))
@@ -53,29 +51,12 @@ def request_of(options: argparse.Namespace) -> Request:
     )
 
 
-def answered(standing: Standing, request: Request, seed: int = 0) -> Ranked:
-    """The pure function that serving calls, with no deadline."""
+def answered(standing: Standing, request: Request, seed: int = 0) -> dict[str, Any]:
+    """What `POST /v1/recommend` would answer now, as plain values; there is no deadline here, and nothing is logged."""
     now = standing.workspace.clock.now()
-    return standing.recommender.recommend(request, standing.user(request.user, now), standing.live, now, seed)
-
-
-def plain(ranked: Ranked, standing: Standing) -> dict[str, Any]:
-    """An answer as plain values, shaped like that of `POST /v1/recommend`."""
-    reasons = ranked.reasons or [None] * len(ranked.ids)
-    items = [
-        {
-            "item": item,
-            "title": standing.live.titles(int(number)) or item,
-            "score": float(score),
-            "sources": sources_of(int(mask)),
-            "propensity": float(propensity),
-            **({"why": msgspec.to_builtins(why)} if why is not None else {}),
-        }
-        for item, number, score, mask, propensity, why in zip(
-            ranked.ids, ranked.numbers, ranked.scores, ranked.sources, ranked.propensities, reasons, strict=True
-        )
-    ]
-    return {"release": ranked.release, "rung": str(ranked.rung), "items": items, "notes": list(ranked.notes)}
+    ranked = standing.recommender.recommend(request, standing.user(request.user, now), standing.live, now, seed)
+    answer: dict[str, Any] = msgspec.to_builtins(slate_answer(ranked, request, "", standing.live.titles))
+    return {"notes": [], **answer}
 
 
 def reason(item: dict[str, Any]) -> str:

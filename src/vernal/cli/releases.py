@@ -19,7 +19,8 @@ def arguments(parser: VerbParser) -> None:
 def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
     """Raises ReleaseError for a name that is not kept."""
     del terminal
-    store = Workspace.open(Path(options.config)).releases
+    with Workspace.open(Path(options.config)) as workspace:
+        store = workspace.releases
     if options.name:
         manifest = msgspec.to_builtins(store.manifest(options.name))
         return Answer(manifest, msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode())

@@ -15,7 +15,8 @@ def arguments(parser: VerbParser) -> None:
 def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
     """Raises ReleaseError when there is nothing to go back to, or when the release on the way in is damaged: then nothing changes."""
     del terminal
-    store = Workspace.open(Path(options.config)).releases
+    with Workspace.open(Path(options.config)) as workspace:
+        store = workspace.releases
     before = store.champion()
     promotion = store.promote(store.open(options.to).name, options.reason) if options.to else store.roll_back(options.reason)
     undo = f"vernal rollback --to {before}" if before else ""

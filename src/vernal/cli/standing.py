@@ -11,10 +11,10 @@ from vernal.features.fold import user_state
 from vernal.features.live import LiveItems
 from vernal.features.ports import StateStore, UserState
 from vernal.features.records import user_key
+from vernal.features.weights import hop
 from vernal.ranking.parts import Parts
 from vernal.ranking.recommender import Recommender
 from vernal.serving.folding import Folding
-from vernal.terms import HOP_S, US_PER_S
 
 
 def fold(workspace: Workspace, terminal: Terminal) -> int:
@@ -72,8 +72,3 @@ class Standing:
         """A user as of `now` (UTC us)."""
         record, offset = self.state.get_with_offset(user_key(user))
         return user_state(self.workspace.plan, record, hop(now), offset)
-
-
-def hop(now: int) -> int:
-    """The read-out moment of a time in UTC us, in UTC s."""
-    return now // US_PER_S // HOP_S * HOP_S

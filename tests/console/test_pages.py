@@ -1,0 +1,81 @@
+"""The pages need nothing from outside and forbid everything they do not need."""
+
+import re
+
+import pytest
+
+from vernal.clock import ManualClock
+from vernal.config import parse
+from vernal.console.about import about, active_users
+from vernal.console.pages import POLICY, pages
+from vernal.console.routes import console_routes
+from vernal.engines.sqlite import SqliteLog
+from vernal.events.schema import Event, Kind
+
+ALL = {path: page.content.decode() for path, page in pages().items()}
+
+
+def test_every_page_comes_with_the_strict_policy():
+    for page in pages().values():
+        headers = dict(page.headers)
+        assert headers["content-security-policy"] == POLICY
+        assert headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in POLICY
+    assert "unsafe" not in POLICY
+
+
+def test_no_page_names_another_host():
+    assert {path: re.findall(r"(?:https?:)?//[a-z0-9.-]+\.[a-z]+", text) for path, text in ALL.items()} == dict.fromkeys(ALL, [])
+
+
+def test_the_html_has_no_inline_script_or_style():
+    assert re.findall(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*src=)|javascript:", ALL["/"]) == []
+
+
+def test_everything_the_html_asks_for_is_served():
+    asked = re.findall(r'(?:src|href)="(/[^"#]*)"', ALL["/"])
+    elsewhere = {"/docs", "/metrics", "/readyz"}
+    assert set(asked) - elsewhere <= pages().keys()
+
+
+def test_answers_reach_the_page_as_text_only():
+    assert re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", ALL["/console/try.js"]) == []
+
+
+def test_every_control_has_a_name():
+    controls = re.findall(r'<(?:input|select) id="([\w-]+)"', ALL["/"])
+    assert controls
+    assert all(f'for="{control}"' in ALL["/"] for control in controls)
+
+
+def test_pages_are_open_and_names_of_users_are_not():
+    scopes = {route.path: route.scope for route in console_routes()}
+    assert scopes["/"] is None
+    assert scopes["/console/about.json"] == "serve"
+
+
+@pytest.fixture
+def log(tmp_path):
+    log = SqliteLog(tmp_path / "log.db", ManualClock())
+    yield log
+    log.close()
+
+
+def append(log, users):
+    log.append(Kind.EVENTS, [Event(f"e{i}", "view", user, "a", 0) for i, user in enumerate(users)])
+
+
+def test_the_most_active_of_the_newest_events_are_suggested(log):
+    append(log, ["old"] * 5 + ["ada", "bob", "ada"])
+    assert active_users(log, look_back=3) == ["ada", "bob"]
+
+
+def test_an_empty_log_suggests_nobody(log):
+    assert active_users(log) == []
+
+
+def test_what_says_most_about_taste_is_offered_first(log):
+    settings = parse({"events": {"types": {"view": {"weight": 1}, "purchase": {"weight": 10}}}, "scenarios": {"cart": {}}})
+    told = about(settings, log)
+    assert told.event_types == ["purchase", "view"]
+    assert told.scenarios == ["home", "cart"]
