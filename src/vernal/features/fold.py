@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vernal.features.definition import Plan
 from vernal.features.ports import UserState
-from vernal.features.program import FIRST, LAST, MEASURE, OP, WEIGHT, ADD, amount, clear, finish
+from vernal.features.program import ADD, FIRST, LAST, MEASURE, OP, WEIGHT, amount, clear, finish
 from vernal.features.readout import add_events, read_extremes, stamp_events
 from vernal.features.records import (
     HEAD,
@@ -21,6 +21,7 @@ from vernal.features.records import (
     get_u32,
     put_i64,
     put_u32,
+    newest_hop,
     read_events,
     read_ring,
     ring_length,
@@ -67,6 +68,7 @@ def user_values(plan: Plan, record: bytes | None, at: int) -> NDArray[np.float32
     """(n_user_values,) float32: the read-outs of a record at hop `at` (UTC s), in `Plan.user_names` order. Cost: about 5 us."""
     row = np.empty(plan.user.n_values, dtype=np.float32)
     data = np.frombuffer(record or b"", dtype=np.uint8)
+    at = newest_hop(read_ring(record), at)
     read_user(data, plan.user.amounts, plan.user.cells, plan.user.outputs, plan.weights(at), at, row)
     return row
 

@@ -13,6 +13,7 @@ from vernal.events.history import SLOTS
 from vernal.features.definition import Plan
 from vernal.features.ports import Ring
 from vernal.features.program import ADD, DISTINCT, FIRST, LAST, LEAST, MEASURE, MEMBER, MOST, OP, RELATION, WEIGHT, amount, clear, finish
+from vernal.features.records import newest_hop
 from vernal.features.readout import group_items
 from vernal.features.weights import slot_of
 
@@ -31,6 +32,7 @@ def pair_values(plan: Plan, ring: Ring, at: int, items: NDArray[np.integer], att
     """
     pair = plan.pair
     if pair.n_values:
+        at = newest_hop(ring, at)
         events = (ring.time, ring.item, ring.type, ring.value)
         pair_rows(events, len(ring.time), at, plan.weights(at), (pair.amounts, pair.cells, pair.outputs), np.asarray(items, dtype=np.int64), attributes, out)
 

@@ -19,22 +19,18 @@ from numba import njit
 from numpy.typing import NDArray
 
 from vernal.features.ports import Ring
+from vernal.terms import HOP_S
 
 FORMAT = 1
 VALUES, TILES = 1, 2
 HEAD = 4
 NO_ITEM = 0xFFFF_FFFF  # an event about no item
-USER_PREFIX, ITEM_PREFIX = b"u:", b"i:"
+USER_PREFIX = b"u:"
 
 
 def user_key(user: str) -> bytes:
     """Key of a user's record in the state store."""
     return USER_PREFIX + user.encode()
-
-
-def item_key(item: str) -> bytes:
-    """Key of an item's number (uint32, little endian) in the state store."""
-    return ITEM_PREFIX + item.encode()
 
 
 def read_ring(record: bytes | None) -> Ring:
@@ -47,6 +43,11 @@ def read_ring(record: bytes | None) -> Ring:
     if record[1] & VALUES:
         value, end = np.frombuffer(record, np.int32, n, end), end + 4 * n
     return Ring(np.frombuffer(record, np.uint32, n, HEAD), np.frombuffer(record, np.uint32, n, HEAD + 4 * n), np.frombuffer(record, np.uint8, n, end), value)
+
+
+def newest_hop(ring: Ring, at: int) -> int:
+    """The hop a user is read out at: `at`, or that of their newest event where it came in while the request was on its way."""
+    return max(at, int(ring.time[-1]) // HOP_S * HOP_S) if len(ring.time) else at
 
 
 def no_values(n: int) -> NDArray[np.int32]:
