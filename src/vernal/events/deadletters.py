@@ -13,11 +13,13 @@ from typing import Any
 
 import msgspec
 
-from vernal.clock import Clock
+from vernal.clock import Clock, SystemClock
 from vernal.errors import DiskFull
 from vernal.events.fields import Rejection
 from vernal.events.ports import EventLog
 from vernal.events.schema import Kind
+
+FILE = "dead_letters"  # its name in the data directory
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -47,11 +49,11 @@ class DeadLetters:
     path
         The file; made on the first letter.
     clock
-        Gives the time of refusal.
+        Gives the time of refusal; default: the machine's.
     """
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self.path, self.clock = path, clock
+    def __init__(self, path: Path, clock: Clock | None = None) -> None:
+        self.path, self.clock = path, clock or SystemClock()
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -17,6 +17,7 @@ from vernal.events.fields import Rejection
 
 PARQUET, CSV, LINES = (".parquet", ".pq"), (".csv", ".tsv", ".txt"), (".jsonl", ".ndjson", ".json")
 SEPARATORS = ",;\t|"
+LIST_SEPARATOR = "|"  # CSV has no lists; several values in one field are written Action|Comedy
 ROW = "_row"  # 1-based number of a row in its file, as an editor shows it
 
 

@@ -18,13 +18,13 @@ import msgspec
 import polars as pl
 
 from vernal.clock import Clock, SystemClock
-from vernal.config import Settings
+from vernal.config import Events, Settings
 from vernal.errors import EventError, ItemError, VernalError, nearest
 from vernal.events.archive import appear
 from vernal.events.checking import REASON, Checked, check_events, text_column, wanted_columns
-from vernal.events.deadletters import DeadLetters
+from vernal.events.deadletters import FILE, DeadLetters
 from vernal.events.fields import Rejection, content_id
-from vernal.events.files import ROW, Table, expand, read_table
+from vernal.events.files import CSV, LIST_SEPARATOR, ROW, Table, expand, read_table
 from vernal.events.ports import EventLog
 from vernal.events.schema import Event, Kind
 from vernal.events.times import written
@@ -115,7 +115,7 @@ class Importer:
         self.settings, self.root, self.log, self.progress, self.clock = settings, root, log, progress, clock
         folder = root / settings.data.path
         self.note = folder / "import.json"
-        self.letters = DeadLetters(folder / "dead-letters.jsonl", clock)
+        self.letters = DeadLetters(folder / FILE, clock)
         self.report = ImportReport()
         self.done = Done()
         if self.note.exists() and log.end():  # without its log the note is about another one
@@ -167,7 +167,7 @@ class Importer:
         frame = table.frame.with_columns(text_column(table, section.id, section.id)).select(ROW, *[n for n in configured(section) if n in table.columns])
         records, bad = [], list(table.bad)
         make: Any = item_of if which is Kind.ITEMS else user_of
-        for row in plain_frame(frame).iter_rows(named=True):
+        for row in plain_frame(split_lists(table.path, frame, section.attributes)).iter_rows(named=True):
             number = row.pop(ROW)
             try:
                 records.append(make(row, 0, section, f"{table.path.name}:{number} $"))
@@ -200,7 +200,7 @@ class Importer:
         self.progress(f"check {path.name}", 0, 1)
         checked = check_events(read_table(path, wanted_columns(self.settings.events)), self.settings.events, self.clock.now())
         self.report.files.append(report_on(checked))
-        self.letters.put(path.name, Kind.EVENTS, letters_of(checked))
+        self.letters.put(path.name, Kind.EVENTS, letters_of(checked, self.settings.events))
         self.progress(f"check {path.name}", 1, 1)
         return checked.frame.select(COLUMNS)
 
@@ -245,6 +245,12 @@ def plain_frame(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.col(name).cast(pl.String) for name, kind in frame.schema.items() if not kind.is_numeric() and kind not in plain)
 
 
+def split_lists(path: Path, frame: pl.DataFrame, attributes: Sequence[str]) -> pl.DataFrame:
+    """Attribute fields of a CSV that hold several values, as lists."""
+    texts = [name for name in attributes if path.suffix.lower() in CSV and name in frame.columns and frame[name].dtype == pl.String]
+    return frame.with_columns(pl.col(name).str.split(LIST_SEPARATOR) for name in texts)
+
+
 def report_on(checked: Checked) -> FileReport:
     table, dropped = checked.table, checked.dropped
     reasons = dict(dropped[REASON].value_counts(sort=True).rows())
@@ -255,13 +261,16 @@ def report_on(checked: Checked) -> FileReport:
     return FileReport(file=table.path.name, kind="events", rows=rows, kept=checked.frame.height, dropped=reasons, examples=examples, notes=checked.notes)
 
 
-def letters_of(checked: Checked) -> list[Rejection]:
-    """Dead letters for dropped rows: the first `LETTERS` of every reason."""
+def letters_of(checked: Checked, events: Events) -> list[Rejection]:
+    """Dead letters for dropped rows, written as native events so that a replay can take them: the first `LETTERS` of every reason."""
     table, first = checked.table, checked.dropped.group_by(REASON, maintain_order=True).head(LETTERS)
+    columns = events.columns
+    native = {columns.user: USER, columns.item: ITEM, columns.type: TYPE, columns.time: TIME, columns.value: VALUE}
+    native |= {columns.event_id: EVENT_ID, columns.session: SESSION}
     rows = plain_frame(table.frame.join(first, on=ROW, how="inner"))
     out = list(table.bad[:LETTERS])
     for row in rows.iter_rows(named=True):
         number, reason = row.pop(ROW), row.pop(REASON)
         error = EventError.invalid(f"{table.path.name}:{number}", reason, "a row that passes the checks of `vernal import --check`")
-        out.append(Rejection.of(number, error, row))
+        out.append(Rejection.of(number, error, {native[name]: value for name, value in row.items() if name in native and value is not None}))
     return out
