@@ -12,7 +12,8 @@ from vernal.serving.worker import run_child
 def main(file: str) -> int:
     """Does a child's work; an error of ours is a sentence on stderr, not a traceback."""
     try:
-        run_child(Workspace.open(Path(file)), console_routes())
+        with Workspace.open(Path(file)) as workspace:
+            run_child(workspace, console_routes())
     except VernalError as error:
         print(f"{error.code} {error.sentence()}", file=sys.stderr)
         return error.exit_status

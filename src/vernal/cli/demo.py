@@ -29,11 +29,11 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
     """Stages that were done before are not done again: the shop, the import and the first release are kept."""
     file = Path(options.folder).resolve() / TOML
     opened(file, terminal)
-    workspace = Workspace.open(file)
-    imported(workspace, terminal)
-    if workspace.releases.champion() is None:
-        trained(workspace, terminal)
-    return served(file, workspace, options, terminal)
+    with Workspace.open(file) as workspace:
+        imported(workspace, terminal)
+        if workspace.releases.champion() is None:
+            trained(workspace, terminal)
+        return served(file, workspace, options, terminal)
 
 
 def opened(file: Path, terminal: Terminal) -> None:

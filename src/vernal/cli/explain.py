@@ -24,7 +24,12 @@ def arguments(parser: VerbParser) -> None:
 
 def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
     """Raises RequestError for an item that neither the log nor the catalogue ever mentioned."""
-    standing = Standing(Workspace.open(Path(options.config)), terminal)
+    with Workspace.open(Path(options.config)) as workspace:
+        value = explained(Standing(workspace, terminal), options)
+    return Answer(value, described(value))
+
+
+def explained(standing: Standing, options: argparse.Namespace) -> dict[str, Any]:
     number = standing.live.number(options.item)
     if number is None:
         raise RequestError.invalid("item", options.item, "an item the log or the catalogue has mentioned")
@@ -32,14 +37,13 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
     places = {item["item"]: place for place, item in enumerate(shown["items"], 1)}
     place = places.get(options.item)
     found = shown["items"][place - 1] if place else pinned(standing, options)
-    value = {
+    return {
         "user": options.user,
         "place": place,
         "of": len(places),
         "kept_out_by": None if place else kept_out(standing, options.user, number),
         **(found or {}),
     }
-    return Answer(value, described(value))
 
 
 def pinned(standing: Standing, options: argparse.Namespace) -> dict[str, Any] | None:

@@ -23,7 +23,11 @@ def arguments(parser: VerbParser) -> None:
 
 def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
     """Raises RequestError for an item that neither the log nor the catalogue ever mentioned."""
-    standing = Standing(Workspace.open(Path(options.config)), terminal)
+    with Workspace.open(Path(options.config)) as workspace:
+        return listed(Standing(workspace, terminal), options)
+
+
+def listed(standing: Standing, options: argparse.Namespace) -> Answer:
     plan, now = standing.workspace.plan, standing.workspace.clock.now()
     user = standing.user(options.user, now)
     value = {"events": len(user.ring.time), "user": named(plan.user_names, user.values)}

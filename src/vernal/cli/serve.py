@@ -27,7 +27,11 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
         The port is in use.
     """
     file = Path(options.config).resolve()
-    workspace = Workspace.open(file)
+    with Workspace.open(file) as workspace:
+        return served(file, workspace, options, terminal)
+
+
+def served(file: Path, workspace: Workspace, options: argparse.Namespace, terminal: Terminal) -> Answer:
     serving = workspace.settings.serving
     supervisor = Supervisor(
         workspace,
