@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_DEPTH = 32
-OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT, QUOTE, BACKSLASH = b'[]{}"\\'
+OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT, QUOTE, BACKSLASH, NEWLINE = b'[]{}"\\\n'
 
 
 def too_deep(body: bytes, limit: int = MAX_DEPTH) -> bool:
@@ -33,6 +33,8 @@ def depth(text: NDArray[np.uint8]) -> int:
             skip = quoted
         elif byte == QUOTE:
             quoted = not quoted
+        elif byte == NEWLINE and quoted:  # a broken line of NDJSON; the next one starts afresh
+            now, quoted = 0, False
         elif not quoted and byte in (OPEN_ARRAY, OPEN_OBJECT):
             now += 1
             deepest = max(deepest, now)

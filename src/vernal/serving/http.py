@@ -10,7 +10,7 @@ import binascii
 import logging
 import time
 import zlib
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from vernal.errors import AuthError, RequestError, VernalError
@@ -24,7 +24,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-READ = {b"x-api-key", b"authorization", b"content-length", b"content-encoding", b"origin", b"host"}
+READ = {b"x-api-key", b"x-api-version", b"authorization", b"content-length", b"content-encoding", b"origin", b"host"}
 BODY_TIMEOUT_S = 10.0
 LOOPBACK = (b"127.0.0.1", b"localhost", b"[::1]")
 log = logging.getLogger("vernal.serving")
@@ -81,9 +81,9 @@ class Application:
             if found is None:
                 return self.unknown(scope)
             given = {name: value for name, value in scope["headers"] if name in READ}
-            key = self.allowed(found.route, given)
+            self.allow(found.route, given)
             length(given, found.route.max_body)
-            return await self.admitted(scope, receive, found, given, Call(b"", found.parts, scope["query_string"], key, started))
+            return await self.admitted(scope, receive, found, Call(found.route.name, found.parts, scope["query_string"], given, started))
         except VernalError as error:
             return failure(error)
         except RefusedError as refused:
@@ -97,10 +97,10 @@ class Application:
             self.meters.count("vernal_internal_errors_total")
             return failure(VernalError("internal error", hint="the server's log has the details"), 500)
 
-    async def admitted(self, scope: Message, receive: Receive, found: Match, given: dict[bytes, bytes], call: Call) -> Answer:
+    async def admitted(self, scope: Message, receive: Receive, found: Match, call: Call) -> Answer:
         """Answers once there is a place in the line; a slow body takes none, and all who came at the same time are counted first."""
         if scope["method"] not in ("GET", "HEAD"):
-            call.body = await body(receive, given, found.route.max_body)
+            call.body = await body(receive, call.headers, found.route.max_body)
         lane = found.route.lane
         try:
             self.admission.enter(lane)
@@ -118,8 +118,8 @@ class Application:
         finally:
             self.admission.leave(lane)
 
-    def allowed(self, route: Route, given: dict[bytes, bytes]) -> str:
-        """The id of the key a call came with; empty when it needs none.
+    def allow(self, route: Route, given: Mapping[bytes, bytes]) -> None:
+        """Lets a call through, or says why not.
 
         Raises
         ------
@@ -127,17 +127,15 @@ class Application:
             No valid key, a key without the scope, or a keyless call from another web page.
         """
         if route.scope is None:
-            return ""
+            return
         if not self.require_keys and route.scope != "admin":
             refuse_foreign(given)
-            return ""
-        key = presented(given)
-        scopes = self.keys.scopes(key)
+            return
+        scopes = self.keys.scopes(presented(given))
         if not scopes:
             raise AuthError.missing_key()
         if route.scope not in scopes:
             raise RefusedError(AuthError.missing_scope(route.scope), 403)
-        return key.split("_")[1]
 
     def unknown(self, scope: Message) -> Answer:
         """404, or 405 with the methods the path knows."""
@@ -149,7 +147,7 @@ class Application:
         return failure(RequestError.unknown("path", scope["path"][:200], known), 404)
 
 
-def presented(given: dict[bytes, bytes]) -> str:
+def presented(given: Mapping[bytes, bytes]) -> str:
     """The key of a call: `X-API-Key`, `Authorization: Bearer KEY`, or the user name of `Authorization: Basic` (Segment's write key)."""
     if key := given.get(b"x-api-key"):
         return key.decode("latin-1")
@@ -164,7 +162,7 @@ def presented(given: dict[bytes, bytes]) -> str:
     return ""
 
 
-def refuse_foreign(given: dict[bytes, bytes]) -> None:
+def refuse_foreign(given: Mapping[bytes, bytes]) -> None:
     """Refuses what a browser sends for another site's page, when no key protects this server."""
     host = given.get(b"host", b"")
     if host.rpartition(b":")[0] not in LOOPBACK and host not in LOOPBACK:
@@ -174,7 +172,7 @@ def refuse_foreign(given: dict[bytes, bytes]) -> None:
         raise RefusedError(AuthError.missing_key(), 403)
 
 
-def length(given: dict[bytes, bytes], limit: int) -> None:
+def length(given: Mapping[bytes, bytes], limit: int) -> None:
     """Refuses a body by its announced length, before a byte of it is read."""
     announced = given.get(b"content-length", b"0")
     if announced.isdigit() and int(announced) > limit:
@@ -185,7 +183,7 @@ def too_big(got: object, limit: int) -> RefusedError:
     return RefusedError(RequestError.invalid("body", f"{got} bytes", f"at most {limit} bytes", "send smaller batches"), 413)
 
 
-async def body(receive: Receive, given: dict[bytes, bytes], limit: int) -> bytes:
+async def body(receive: Receive, given: Mapping[bytes, bytes], limit: int) -> bytes:
     """The whole body, unpacked.
 
     Raises

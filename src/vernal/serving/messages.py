@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from vernal.ranking.explain import Why
+
 
 def about(text: str) -> Any:
     return Meta(description=text)
@@ -24,6 +26,39 @@ class ErrorAnswer(msgspec.Struct, frozen=True):
     error: Problem
     code: str
     message: str
+
+
+class EventRecord(msgspec.Struct, frozen=True):
+    """A fact: a user did something with an item. Fields Vernal does not know are kept in `properties`."""
+
+    user: Annotated[str, about("who; or anonymous_id")]
+    event_id: Annotated[str, about("makes sending again harmless; default: a hash of the content")] = ""
+    type: Annotated[str, about("one of events.types; default: events.default_type")] = ""
+    anonymous_id: Annotated[str, about("who, before they are known")] = ""
+    item: Annotated[str, about("empty: an event about no item")] = ""
+    time: Annotated[str | float, about("RFC 3339, or a number in events.time_unit; default: now")] = ""
+    value: Annotated[float | None, about("rating, price, quantity")] = None
+    session: str = ""
+    rec_id: Annotated[str, about("the slate it followed from")] = ""
+    position: Annotated[int | None, about("0-based position in that slate")] = None
+    properties: dict[str, Any] = {}
+
+
+class ItemRecord(msgspec.Struct, frozen=True):
+    """A catalogue record; replaces the one before it whole."""
+
+    item: str
+    title: str = ""
+    text: Annotated[str, about("for content similarity")] = ""
+    attributes: Annotated[dict[str, list[str]], about("attribute -> values; filters, caps and boosts know those in items.attributes")] = {}
+    hidden: Annotated[bool, about("true: in no slate")] = False
+    properties: dict[str, Any] = {}
+
+
+class UserRecord(msgspec.Struct, frozen=True):
+    user: str
+    attributes: dict[str, list[str]] = {}
+    properties: dict[str, Any] = {}
 
 
 class RecordResult(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -67,20 +102,13 @@ class UserAnswer(msgspec.Struct, frozen=True, kw_only=True):
     events: Annotated[int, about("recent events kept for this user")] = 0
 
 
-class Why(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why an item is in the slate: who proposed it and what moved its score."""
-
-    sentence: str
-    moved: Annotated[dict[str, float], about("feature -> what it added to the score")] = {}
-
-
-class SlateItem(msgspec.Struct, frozen=True, omit_defaults=True):
+class SlateItem(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     item: str
     score: float
     sources: Annotated[list[str], about("the retrievers that proposed it")]
+    propensity: Annotated[float, about("probability of this item at this position, given those before")]
     title: str = ""
-    propensity: Annotated[float | None, about("probability of this item at this position, given those before")] = None
-    why: Any = None
+    why: Annotated[Why | None, about("when asked for: the sources, the features that moved its score, one sentence")] = None
 
 
 class SlateAnswer(msgspec.Struct, frozen=True):
@@ -90,8 +118,9 @@ class SlateAnswer(msgspec.Struct, frozen=True):
     release: Annotated[str, about("the models that answered; empty before the first training")]
     scenario: str
     arm: str
-    rung: Annotated[str, about("full, light, retrieval, segment, trending or static: how much of the pipeline answered")]
+    rung: Annotated[str, about("how much of the pipeline answered: full, fast, retrieval, trending_in_segment, trending or static")]
     items: list[SlateItem]
+    notes: Annotated[list[str], about("what was ignored, degraded or missing")] = []
 
 
 class ReleaseLine(msgspec.Struct, frozen=True):

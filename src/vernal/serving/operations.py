@@ -6,11 +6,12 @@ from functools import lru_cache
 import msgspec
 
 from vernal.errors import LogError, RequestError
+from vernal.ranking.ladder import Rung
 from vernal.release import Promotion
-
 from vernal.serving.messages import HealthAnswer, ReleaseLine, ReleasesAnswer, RollbackAnswer, RollbackRequest
-from vernal.serving.meters import RUNGS, Gauge, Layout, Meter
+from vernal.serving.meters import Gauge, Layout, Meter
 from vernal.serving.openapi import docs_page, openapi_json
+from vernal.serving.recommending import STAGES
 from vernal.serving.routes import HTML, Answer, Call, Route, Table, answer
 from vernal.serving.service import Service
 from vernal.serving.times import rfc3339
@@ -27,9 +28,10 @@ def layout(table: Table) -> Layout:
         [
             Meter("vernal_requests_total", "calls by route and class of status", {"route": names, "status": ("2xx", "4xx", "5xx")}),
             Meter("vernal_request_seconds", "time from the first byte of a call to its answer", {"route": names}, histogram=True),
+            Meter("vernal_stage_seconds", "time one stage of a slate took; one answer in 16 is timed", {"stage": STAGES}, histogram=True),
             Meter("vernal_shed_total", "calls turned away with 429 before any work", {"lane": ("serve", "ingest")}),
             Meter("vernal_internal_errors_total", "answers 500; each has a traceback in the server's log"),
-            Meter("vernal_rungs_total", "slates by the rung that answered", {"rung": RUNGS}),
+            Meter("vernal_rungs_total", "slates by the rung that answered", {"rung": tuple(Rung)}),
             Meter("vernal_degraded_total", "answers that fell because a part broke", {"part": ("state", "pipeline")}),
             Meter("vernal_records_total", "records received", {"kind": ("events", "items", "users"), "result": ("accepted", "duplicate", "rejected")}),
             Meter("vernal_unapplied_total", "acknowledged batches that the stream worker had not folded within the wait"),

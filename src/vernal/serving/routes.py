@@ -49,12 +49,12 @@ class Answer(NamedTuple):
 class Call:
     """One call as a route sees it: the body is whole, unpacked, within its limits and not nested too deep."""
 
-    __slots__ = ("body", "key", "parts", "query_string", "started")
+    __slots__ = ("body", "headers", "parts", "query_string", "route", "started")
 
-    def __init__(self, body: bytes = b"", parts: tuple[str, ...] = (), query_string: bytes = b"", key: str = "", started: float = 0.0) -> None:
-        self.body, self.parts, self.query_string = body, parts, query_string
-        self.key = key  # the key's id; empty when none was asked for
-        self.started = started  # time.perf_counter() at its arrival
+    def __init__(self, route: str, parts: tuple[str, ...], query_string: bytes, headers: Mapping[bytes, bytes], started: float) -> None:
+        self.route, self.parts, self.query_string, self.started = route, parts, query_string, started  # started: time.perf_counter() at its arrival
+        self.headers = headers  # those of `http.READ`
+        self.body = b""
 
     def query(self, name: str, default: str = "") -> str:
         """A parameter of the query string."""

@@ -16,10 +16,14 @@ from vernal.release import ReleaseStore
 from vernal.serving.applied import Applied
 from vernal.serving.champion import Champion
 from vernal.serving.meters import Meters
+from vernal.serving.records import Records
 from vernal.serving.slates import SlateLog, Tickets
 
 if TYPE_CHECKING:
     from vernal.serving.routes import Table
+
+
+SAMPLED = 16
 
 
 @dataclass
@@ -32,6 +36,7 @@ class Service:
     appends: GroupCommit
     state: StateStore
     live: LiveItems
+    records: Records
     plan: Plan
     releases: ReleaseStore
     champion: Champion[Recommender]
@@ -42,3 +47,9 @@ class Service:
     meters: Meters
     table: "Table | None" = None
     draining: bool = False
+    answers: int = 0
+
+    def sampled(self) -> bool:
+        """Whether this answer's stages are timed: one in `SAMPLED`."""
+        self.answers += 1
+        return self.answers % SAMPLED == 1

@@ -11,11 +11,10 @@ from contextlib import suppress
 
 import uvicorn
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from vernal.events.groupcommit import GroupCommit
 from vernal.features.live import LiveItems
-from vernal.features.stream import StreamWorker
+from vernal.ranking.parts import Parts
 from vernal.ranking.recommender import Recommender
 from vernal.release import Release
 from vernal.serving import catalogue, gorse, ingest, operations, recommending, segment
@@ -23,10 +22,13 @@ from vernal.serving.admission import Admission
 from vernal.serving.applied import Applied
 from vernal.serving.champion import Champion
 from vernal.serving.children import Child, this_child
+from vernal.serving.folding import Folding
+from vernal.serving.guarded import Guarded
 from vernal.serving.http import Application
 from vernal.serving.keys import Keys
 from vernal.serving.meters import Meters
 from vernal.serving.ports import Workspace
+from vernal.serving.records import Records
 from vernal.serving.routes import Route, Table
 from vernal.serving.service import Service
 from vernal.serving.slates import SlateLog, Tickets
@@ -36,8 +38,6 @@ from vernal.serving.warming import warmed
 KEEP_ALIVE_S = 75
 DRAIN_S = 10
 IDLE_S = 0.001
-STREAM_LOCK_LOOKS = 100
-MAX_HEAD_BYTES = 65_536
 ROUTES: list[Route] = [*ingest.ROUTES, *recommending.ROUTES, *catalogue.ROUTES, *operations.ROUTES, *segment.ROUTES, *gorse.ROUTES]
 
 
@@ -64,18 +64,15 @@ def fold_until_stopped(workspace: Workspace, child: Child) -> None:
     signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
     signal.signal(signal.SIGINT, lambda *_: None)  # the supervisor stops us last
     with workspace.exclusive("stream"):
-        state = workspace.state(readonly=False)
-        worker = StreamWorker(workspace.log, state, workspace.live_dir, workspace.plan, workspace.settings, workspace.clock)
-        while worker.step():
-            pass
-        child.say_ready()
+        folding = Folding(workspace)
+        folding.catch_up()
         gc.collect()
         gc.freeze()
-        while not stopping and not child.orphaned(0 if worker.step() else IDLE_S):
+        child.say_ready()
+        while not stopping and not child.orphaned(0 if folding.step() else IDLE_S):
             pass
-        while worker.step():
-            pass
-        state.close()
+        folding.catch_up()
+        folding.close()
 
 
 async def serve_until_stopped(workspace: Workspace, child: Child, table: Table) -> None:
@@ -128,7 +125,8 @@ def assembled(workspace: Workspace, child: Child, table: Table) -> Service:
     state, live = workspace.state(), LiveItems.attach(workspace.live_dir)
 
     def build(release: Release | None) -> Recommender:
-        return warmed(Recommender(release, plan, settings), state, live, workspace)
+        parts = Parts.of(release, plan) if release else Parts()
+        return warmed(Recommender(parts, plan, settings), state, live, workspace.log, clock.now())
 
     appends = GroupCommit(workspace.log, settings.serving.commit_ms)
     return Service(
@@ -138,6 +136,7 @@ def assembled(workspace: Workspace, child: Child, table: Table) -> Service:
         appends=appends,
         state=state,
         live=live,
+        records=Records(workspace.records()),
         plan=plan,
         releases=workspace.releases,
         champion=Champion(workspace.releases, build, meters),
@@ -148,31 +147,3 @@ def assembled(workspace: Workspace, child: Child, table: Table) -> Service:
         meters=meters,
         table=table,
     )
-
-
-class Guarded(HttpToolsProtocol):
-    """uvicorn's protocol with a bound on a request's head, in bytes and in time, which it leaves to others."""
-
-    head_bytes = 0
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
-
-    def data_received(self, data: bytes) -> None:
-        self.head_bytes += len(data)
-        super().data_received(data)
-        if self.head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self.send_431()
-
-    def on_headers_complete(self) -> None:
-        self.head_bytes = -(2**60)  # from here on the body's own limit counts
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        self.head_bytes = 0
-        super().on_message_complete()
-
-    def send_431(self) -> None:
-        self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
-        self.transport.close()

@@ -1,0 +1,50 @@
+"""From a ranked slate to what is answered and what is logged. Pure, so replay makes the same bytes."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from vernal.events.schema import Slate
+from vernal.ranking.explain import sources_of
+from vernal.ranking.recommender import Ranked
+from vernal.ranking.request import Request
+from vernal.serving.messages import SlateAnswer, SlateItem
+
+CHAMPION = "champion"  # the arm of everybody outside an experiment
+
+
+def slate_answer(ranked: Ranked, request: Request, rec_id: str, title: Callable[[int], str], arm: str = CHAMPION) -> SlateAnswer:
+    """The answer to a request.
+
+    Parameters
+    ----------
+    title : item number -> title, as known at the answer's item offset
+    """
+    whys = ranked.reasons or [None] * len(ranked.ids)
+    columns = zip(ranked.ids, ranked.scores.tolist(), ranked.sources.tolist(), ranked.propensities.tolist(), ranked.numbers.tolist(), whys, strict=True)
+    items = [SlateItem(item, score, sources_of(mask), propensity, title(number), why) for item, score, mask, propensity, number, why in columns]
+    return SlateAnswer(rec_id, ranked.release, request.scenario, arm, str(ranked.rung), items, list(ranked.notes))
+
+
+def slate_record(ranked: Ranked, request: Request, rec_id: str, now_us: int, took_us: int, arm: str = CHAMPION) -> Slate:
+    """What the log keeps of an answer: enough to make it again."""
+    return Slate(
+        rec_id=rec_id,
+        time=now_us,
+        user=request.user,
+        scenario=request.scenario,
+        arm=arm,
+        release=ranked.release,
+        rung=str(ranked.rung),
+        request=msgspec.json.encode(request),
+        seed=ranked.seed,
+        user_offset=ranked.user_offset,
+        item_offset=ranked.item_offset,
+        hop=ranked.hop,
+        items=ranked.ids,
+        item_numbers=ranked.numbers.astype("uint32").tobytes(),
+        propensities=ranked.propensities.astype("float32").tobytes(),
+        scores=ranked.scores.astype("float32").tobytes(),
+        features=ranked.features.astype("float32").tobytes(),
+        took_us=took_us,
+    )

@@ -1,0 +1,41 @@
+"""What the stream worker does: everything derived from the log follows it."""
+
+from vernal.features.stream import StreamWorker
+from vernal.serving.ports import Workspace
+from vernal.serving.records import RecordFold
+
+
+class Folding:
+    """The writers of all derived state of one data directory.
+
+    Parameters
+    ----------
+    workspace : its log is read, its state, live tables and records are written
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.log, self.state, self.kept = workspace.log, workspace.state(readonly=False), workspace.records(readonly=False)
+        self.worker = StreamWorker(self.log, self.state, workspace.live_dir, workspace.plan, workspace.settings, workspace.clock)
+        self.records = RecordFold(self.log, self.kept)
+        self.seen = -1
+
+    def step(self) -> int:
+        """One look at the log; returns how many records the features folded. Cost: 20 us when there is nothing."""
+        folded = self.worker.step()
+        end = self.log.end() if folded or self.seen < 0 else self.seen
+        if end != self.seen:
+            self.seen = end
+            self.records.step()
+            self.records.finish_erasures(self.state.offset())
+        return folded
+
+    def catch_up(self) -> None:
+        """Folds until nothing is left."""
+        while self.step():
+            pass
+        while self.records.step():
+            pass
+
+    def close(self) -> None:
+        self.state.close()
+        self.kept.close()
