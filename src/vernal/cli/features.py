@@ -30,11 +30,11 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
 def listed(standing: Standing, options: argparse.Namespace) -> Answer:
     plan, now = standing.workspace.plan, standing.workspace.clock.now()
     user = standing.user(options.user, now)
-    value = {"events": len(user.ring.time), "user": named(plan.user_names, user.values)}
+    values = {"user": named(plan.user_names, user.values)}
     if options.item:
-        value |= of_item(standing, options.item, user.ring, hop(now))
-    rows = [[kind, name, "none" if number is None else number] for kind in ("user", "item", "pair") for name, number in dict(value.get(kind, {})).items()]
-    return Answer(value, f"{len(user.ring.time):,} recent events\n\n{table(['of', 'feature', 'value'], rows)}")
+        values |= of_item(standing, options.item, user.ring, hop(now))
+    rows = [[kind, name, "none" if number is None else number] for kind, numbers in values.items() for name, number in numbers.items()]
+    return Answer({"events": len(user.ring.time), **values}, f"{len(user.ring.time):,} recent events\n\n{table(['of', 'feature', 'value'], rows)}")
 
 
 def of_item(standing: Standing, item: str, ring: Ring, at: int) -> dict[str, dict[str, float | None]]:

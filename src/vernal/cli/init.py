@@ -1,6 +1,8 @@
 """`vernal init FILE...`: looks at the files and writes a commented vernal.toml beside you."""
 
 import argparse
+import contextlib
+import tomllib
 from pathlib import Path
 
 from vernal import config
@@ -20,8 +22,21 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
     if file.exists() and not options.force:
         raise ConfigError.invalid(str(file), "a file that is there already", "no file yet", "add --force to replace it")
     with terminal.stage("look") as stage:
-        text = inspect([Path(name) for name in options.files])
-        settings = config.parse(config.tomllib.loads(text), str(file))
+        text = proposed(file.resolve().parent, [present(name) for name in options.files])
+        settings = config.parse(tomllib.loads(text), str(file))
         stage.counts(f"{len(options.files)} files, event types {', '.join(settings.events.types)}, repeats {'on' if settings.events.repeats else 'off'}")
     file.write_text(text, encoding="utf-8")
     return Answer({"file": str(file), "settings": text}, f"wrote {file}; look it over, then `vernal import`")
+
+
+def present(name: str) -> Path:
+    """Raises ConfigError for a file that is not there."""
+    if not Path(name).is_file():
+        raise ConfigError.invalid(name, "no such file", "a file to look at", "check the path; quote names with spaces")
+    return Path(name).resolve()
+
+
+def proposed(folder: Path, files: list[Path]) -> str:
+    """The text of a vernal.toml in `folder`; files in it or below it are named from there."""
+    with contextlib.chdir(folder):
+        return inspect([file.relative_to(folder) if file.is_relative_to(folder) else file for file in files])

@@ -96,14 +96,16 @@ class Bars:
     """One tqdm bar, replaced when the stage changes and wiped when it ends."""
 
     def __init__(self, err: TextIO, *, shown: bool) -> None:
-        self.err, self.shown, self.stage, self.bar = err, shown, "", None
+        self.err, self.shown, self.stage = err, shown, ""
+        self.bar: tqdm[None] | None = None
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         if not self.shown:
             return
         if stage != self.stage or self.bar is None:
             self.close()
-            self.stage, self.bar = stage, tqdm(total=total or None, desc=stage, file=self.err, leave=False, unit_scale=True, dynamic_ncols=True)
+            self.stage = stage
+            self.bar = tqdm(total=total or None, desc=stage, file=self.err, leave=False, unit_scale=True, dynamic_ncols=True)
         self.bar.total = total or None
         self.bar.update(done - self.bar.n)
 

@@ -1,0 +1,165 @@
+"""The verbs on a tiny shop, from its files to slates and back."""
+
+import json
+
+import pytest
+
+from vernal import config
+from vernal.cli import main
+
+
+@pytest.fixture(scope="module")
+def trained(shop):
+    if not list((shop / "data" / "releases").glob("r*")):
+        assert main(["train", "--config", str(shop / "vernal.toml")]) == 0
+    return shop
+
+
+def answer(result):
+    status, out, _ = result
+    assert status == 0
+    return json.loads(out)
+
+
+def test_init_writes_a_file_that_loads_and_names_the_columns(shop):
+    settings = config.load(shop / "vernal.toml")
+    assert settings.events.columns.user == "user"
+    assert settings.items.attributes == ["shelf"]
+
+
+def test_init_does_not_replace_a_file_that_is_there(vernal, shop):
+    status, _, err = vernal("init", str(shop / "events.csv"))
+    assert status == 2
+    assert "--force" in err
+
+
+def test_importing_again_adds_nothing(vernal):
+    assert answer(vernal("import", "--json"))["appended"] == 0
+
+
+def test_a_check_says_what_would_be_dropped_and_touches_nothing(vernal, tmp_path):
+    bad = tmp_path / "bad.csv"
+    bad.write_text("user,item,type,time\nada,i1,view,1700000000\n,i1,view,1700000000\n", encoding="utf-8")
+    report = answer(vernal("import", "--check", str(bad), "--json"))
+    assert sum(report["files"][0]["dropped"].values()) == 1
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_slate_has_titles_and_sources(vernal):
+    slate = answer(vernal("recommend", "u1", "-n", "5", "--json"))
+    assert len(slate["items"]) == 5
+    assert all(item["title"].startswith("Thing") and item["sources"] for item in slate["items"])
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_filter_is_obeyed_and_a_wrong_one_is_answered_with_the_nearest(vernal):
+    slate = answer(vernal("recommend", "u1", "-n", "3", "--filter", "shelf=shelf-2", "--json"))
+    assert {int(item["item"][1:]) // 10 for item in slate["items"]} == {2}
+    status, _, err = vernal("recommend", "u1", "--filter", "shelve=shelf-2")
+    assert (status, "did you mean 'shelf'?" in err) == (2, True)
+
+
+@pytest.mark.usefixtures("trained")
+def test_the_same_question_has_the_same_answer(vernal):
+    assert answer(vernal("recommend", "u2", "--json"))["items"] == answer(vernal("recommend", "u2", "--json"))["items"]
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_reason_is_given_for_every_item_when_asked(vernal):
+    _, out, _ = vernal("recommend", "u1", "-n", "4", "--explain")
+    assert out.count("because") == 4
+
+
+@pytest.mark.usefixtures("trained")
+def test_an_item_that_is_shown_is_explained_with_its_place(vernal):
+    first = answer(vernal("recommend", "u3", "--json"))["items"][0]["item"]
+    explained = answer(vernal("explain", "u3", first, "--json"))
+    assert explained["place"] == 1
+    assert explained["why"]["sentence"]
+
+
+@pytest.mark.usefixtures("trained")
+def test_an_item_the_user_had_is_not_shown_and_the_reason_is_said(vernal, shop):
+    seen = next(line.split(",")[1] for line in (shop / "events.csv").read_text(encoding="utf-8").splitlines() if line.startswith("u1,"))
+    explained = answer(vernal("explain", "u1", seen, "--json"))
+    assert explained["place"] is None
+    assert "had it already" in explained["kept_out_by"]
+
+
+def test_features_of_a_user_and_an_item_have_names_and_values(vernal):
+    found = answer(vernal("features", "u1", "i0", "--json"))
+    assert found["events"] > 0
+    assert set(found) == {"events", "user", "item", "pair"}
+    assert any(value for value in found["item"].values())
+
+
+def test_an_unknown_item_is_refused(vernal):
+    status, _, err = vernal("features", "u1", "no-such")
+    assert (status, "no-such" in err) == (2, True)
+
+
+@pytest.mark.usefixtures("trained")
+def test_releases_show_which_one_is_in_charge(vernal):
+    releases = answer(vernal("releases", "--json"))
+    assert [release["champion"] for release in releases].count(True) == 1
+    assert answer(vernal("releases", releases[0]["name"]))["name"] == releases[0]["name"]
+
+
+@pytest.mark.usefixtures("trained")
+def test_rolling_back_says_before_after_and_how_to_undo_it(vernal):
+    vernal("train")
+    before = next(release["name"] for release in answer(vernal("releases", "--json")) if release["champion"])
+    _, out, _ = vernal("rollback")
+    assert f"{before} -> " in out
+    assert f"undo: vernal rollback --to {before}" in out
+    assert answer(vernal("rollback", "--to", before, "--json"))["after"] == before
+
+
+def test_rolling_back_with_nothing_before_is_an_error(tmp_path, capsys):
+    (tmp_path / "vernal.toml").write_text("", encoding="utf-8")
+    assert main(["rollback", "--config", str(tmp_path / "vernal.toml")]) == 3
+    assert "vernal train" in capsys.readouterr().err
+
+
+def test_the_doctor_finds_a_flipped_byte_in_the_release_in_charge(trained, vernal):
+    status, out, _ = vernal("doctor")
+    assert (status, "BAD" in out) == (0, False)
+    name = next(release["name"] for release in answer(vernal("releases", "--json")) if release["champion"])
+    file = next((trained / "data" / "releases" / name).glob("*.npy"))
+    content = bytearray(file.read_bytes())
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    status, out, _ = vernal("doctor")
+    file.write_bytes(content)
+    assert (status, "sha256" in out) == (3, True)
+
+
+def test_a_key_is_shown_once_and_its_hash_is_listed(vernal):
+    made = answer(vernal("keys", "add", "--name", "shop", "--scope", "serve", "--json"))
+    _, listed, _ = vernal("keys", "list")
+    assert made["key"] not in listed
+    assert "shop" in listed
+    identity = made["key"].split("_")[1]
+    assert answer(vernal("keys", "revoke", identity, "--json")) == {"revoked": identity}
+
+
+def test_a_key_without_a_scope_is_refused(vernal):
+    assert vernal("keys", "add")[0] == 2
+
+
+@pytest.mark.usefixtures("trained")
+def test_state_rebuilt_from_the_log_answers_the_same(vernal):
+    before = answer(vernal("recommend", "u5", "--json"))["items"]
+    assert vernal("rebuild")[0] == 0
+    assert answer(vernal("rebuild", "--yes", "--json"))["done"]
+    assert answer(vernal("recommend", "u5", "--json"))["items"] == before
+
+
+def test_a_dead_letter_is_listed_and_taken_in_after_a_fix(vernal, tmp_path):
+    bad = tmp_path / "late.csv"
+    bad.write_text("user,item,type,time\n,i1,view,1700000000\n", encoding="utf-8")
+    vernal("import", str(bad))
+    listed = answer(vernal("deadletters", "--json"))
+    assert listed["count"] == 1
+    status, out, _ = vernal("deadletters", "replay")
+    assert (status, "still refused 1" in out) == (1, True)
+    assert answer(vernal("deadletters", "clear", "--json")) == {"cleared": 1}
