@@ -89,8 +89,12 @@ class SqliteLog:
         self.known_items: set[str] = set()
         path.parent.mkdir(parents=True, exist_ok=True)
         self.gate = path.with_name(f"{path.name}.lock").open("a")
-        with self.errors():
-            self.prepare()
+        try:
+            with self.errors():
+                self.prepare()
+        except BaseException:
+            self.close()
+            raise
 
     def prepare(self) -> None:
         with self.queue():

@@ -19,7 +19,7 @@ from vernal.events.fields import Rejection
 from vernal.events.ports import EventLog
 from vernal.events.schema import Kind
 
-FILE = "dead_letters"  # its name in the data directory
+FILE = "dead-letters.jsonl"  # its name in the data directory
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
