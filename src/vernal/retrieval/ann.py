@@ -1,8 +1,7 @@
 """Approximate search of item vectors: inverted lists of int8 codes, masks inside the scan.
 
-In: (n, dim) float32 vectors, zero rows meaning "none". Out: `Ivf`, whose arrays lie in list order so that a probe reads memory in a row. The best
-by int8 product are scored again with the float vectors, so scores are exact; only the choice is approximate, and `n_probe` is chosen at build
-time to keep recall.
+In: (n, dim) float32 vectors, zero rows meaning "none". Out: `Ivf`, whose arrays lie in list order so that a probe reads memory in a row. The best are
+chosen by int8 product (their scores are made exact later, for all candidates alike), and `n_probe` is chosen at build time to keep recall.
 """
 
 from dataclasses import dataclass
@@ -11,10 +10,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from vernal.retrieval.board import U8, barred, eligible
 from vernal.retrieval.ials import dot
 from vernal.retrieval.linear import F32, I32
-from vernal.retrieval.selection import BUFFER, I64, LOW, N_BINS, key_of, shrink, unpack
-from vernal.retrieval.sources import eligible
+from vernal.retrieval.selection import BUFFER, I64, N_BINS, key_of, shrink, unpack
 
 RECALL = 0.9  # of the exact 100 best, kept on sample queries
 PROBES = (8, 16, 32, 64, 128)
@@ -33,6 +32,11 @@ class Ivf:
     codes: NDArray[np.int8]  # (n_kept, dim)
     scale: F32  # (n_kept,) value of one code step
     n_probe: int
+
+    @property
+    def parts(self) -> tuple[F32, NDArray[np.int64], I32, NDArray[np.int8], F32]:
+        """What `probe` takes."""
+        return self.centroids, self.start, self.order, self.codes, self.scale
 
 
 def build(vectors: F32, queries: F32, seed: int) -> Ivf:
@@ -99,76 +103,92 @@ def search(index: Ivf, vectors: F32, query: F32, k: int) -> I32:
     """Item numbers of about the k best by product with the query, best first; no masks."""
     n = len(vectors)
     keys, spare, bins = np.empty(BUFFER * k, np.int64), np.empty(BUFFER * k, np.int64), np.empty(N_BINS, np.int32)
-    everything = (n, np.zeros(n, np.uint8), 0, np.empty(0, np.uint8), np.zeros(n, np.uint32), 1)
-    size = probe(index.centroids, index.start, index.order, index.codes, index.scale, vectors, index.n_probe, query, k, *everything, keys, spare, bins)
+    unmasked = (n, np.zeros(n, np.uint8), 0, np.empty(0, np.uint8), np.full(1, -1, np.int32), np.empty(0, np.int32), np.empty(0, np.uint8))
+    size = probe(*index.parts, index.n_probe, query, k, *unmasked, keys, spare, bins)
     items, scores = np.empty(size, np.int32), np.empty(size, np.float32)
     unpack(keys, size, items, scores)
     return items
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def best_lists(centroids: F32, x: F32, wanted: int) -> I32:
-    """The lists whose centroids have the largest product with x, best first."""
+def best_lists(centroids: F32, x: F32, wanted: int, keys: I64, spare: I64, bins: I32) -> I32:
+    """The `wanted` lists whose centroids have the largest product with x, best first."""
     n_lists, dim = centroids.shape
     scores = np.empty(n_lists, np.float32)
+    least = np.float32(0)
     for row in range(n_lists):
-        scores[row] = -dot(centroids[row], x, dim)
-    return np.argsort(scores)[:wanted].astype(np.int32)
+        scores[row] = dot(centroids[row], x, dim)
+        least = min(least, scores[row])
+    size = 0
+    for row in range(n_lists):
+        if size == keys.shape[0]:
+            size = shrink(keys, spare, bins, size, wanted)
+        keys[size] = key_of(scores[row] - least, row)
+        size += 1
+    size = shrink(keys, spare, bins, size, wanted)
+    lists, kept = np.empty(size, np.int32), np.empty(size, np.float32)
+    unpack(keys, size, lists, kept)
+    return lists
 
 
 @njit(cache=True, nogil=True)
-def code_of(x: F32) -> NDArray[np.int8]:
-    """x in int8 steps of its largest part; the length is lost, the order of products is not."""
-    most = max(np.max(np.abs(x)), np.float32(1e-12))
+def code_of(x: F32, step: float) -> NDArray[np.int8]:
+    """x in int8 steps."""
     out = np.empty(x.shape[0], np.int8)
     for k in range(x.shape[0]):
-        out[k] = np.int8(np.rint(x[k] * (127 / most)))
+        out[k] = np.int8(np.rint(x[k] / step))
     return out
 
 
 @njit(cache=True, nogil=True)
 def probe(
-    centroids: F32, start: NDArray[np.int64], order: I32, codes: NDArray[np.int8], scale: F32, vectors: F32, n_probe: int, x: F32, limit: int,
-    n: int, flags: NDArray[np.uint8], need: int, allowed: NDArray[np.uint8], blocked: NDArray[np.uint32], epoch: int, keys: I64, spare: I64, bins: I32,
+    centroids: F32, start: NDArray[np.int64], order: I32, codes: NDArray[np.int8], scale: F32, n_probe: int, x: F32, limit: int,
+    n: int, flags: U8, need: int, allowed: U8, table: I32, item_of: I32, blocked: U8, keys: I64, spare: I64, bins: I32,
 ) -> int:
-    """Leaves the best eligible items as sorted keys; returns how many. Goes on past n_probe lists while a filter leaves too few."""
-    code, dim, size = code_of(x), x.shape[0], 0
-    threshold, room = np.int64(0), min(keys.shape[0], BUFFER * limit)
-    lists = best_lists(centroids, x, min(centroids.shape[0], n_probe * WIDENING))
-    for at in range(lists.shape[0]):
-        if at >= n_probe and size >= limit:
-            break
-        for row in range(start[lists[at]], start[lists[at] + 1]):
-            score = scale[row] * np.float32(code_product(codes[row], code, dim))
-            if score <= 0:
-                continue
-            key = key_of(score, order[row])
-            if key > threshold and eligible(order[row], n, flags, need, allowed, blocked, epoch):
-                keys[size] = key
-                size += 1
-                if size == room:
-                    size = shrink(keys, spare, bins, size, limit)
-                    threshold = keys[size - 1]
-    return rescore(vectors, x, keys, spare, bins, shrink(keys, spare, bins, size, limit))
+    """Leaves the best eligible items as sorted keys, scored by int8 products; returns how many.
+
+    Goes on past n_probe lists while a filter leaves too few.
+    """
+    step, size, threshold, probed = max(np.max(np.abs(x)), np.float32(1e-12)) / np.float32(127), 0, np.int64(0), 0
+    code = code_of(x, step)
+    while True:
+        wanted = min(centroids.shape[0], n_probe if probed == 0 else n_probe * WIDENING)
+        held = keys[:size].copy()
+        lists = best_lists(centroids, x, wanted, keys, spare, bins)
+        keys[: held.shape[0]] = held
+        for at in range(probed, lists.shape[0]):
+            size, threshold = scan_list(start[lists[at]], start[lists[at] + 1], order, codes, scale, code, step, limit, size, threshold, n, flags, need, allowed, table, item_of, blocked, keys, spare, bins)
+        size = shrink(keys, spare, bins, size, limit)
+        if size == limit or probed > 0 or lists.shape[0] == centroids.shape[0]:
+            return size
+        probed = lists.shape[0]
 
 
-@njit(cache=True, nogil=True, inline="always")
+@njit(cache=True, nogil=True)
+def scan_list(
+    begin: int, end: int, order: I32, codes: NDArray[np.int8], scale: F32, code: NDArray[np.int8], step: float, limit: int, size: int, threshold: int,
+    n: int, flags: U8, need: int, allowed: U8, table: I32, item_of: I32, blocked: U8, keys: I64, spare: I64, bins: I32,
+) -> tuple[int, int]:
+    """Adds one list to the unsorted keys; returns how many there are and the key below which nothing enters."""
+    dim = codes.shape[1]
+    for row in range(begin, end):
+        product = code_product(codes[row], code, dim)
+        if product <= 0:
+            continue
+        key = key_of(scale[row] * step * np.float32(product), order[row])
+        if key > threshold and eligible(order[row], n, flags, need, allowed) and not barred(order[row], table, item_of, blocked):
+            if size == min(keys.shape[0], BUFFER * limit):
+                size = shrink(keys, spare, bins, size, limit)
+                threshold = keys[size - 1]
+            keys[size] = key
+            size += 1
+    return size, threshold
+
+
+@njit(cache=True, nogil=True)
 def code_product(row: NDArray[np.int8], code: NDArray[np.int8], dim: int) -> int:
     """Exact integer product of two codes; fits int32 up to 2^17 dimensions."""
     total = np.int32(0)
     for k in range(dim):
         total = np.int32(total + np.int32(row[k]) * np.int32(code[k]))
     return total
-
-
-@njit(cache=True, nogil=True)
-def rescore(vectors: F32, x: F32, keys: I64, spare: I64, bins: I32, size: int) -> int:
-    """Puts exact products in place of those of codes; drops what is not positive after all."""
-    kept = 0
-    for at in range(size):
-        item = LOW - (keys[at] & LOW)
-        score = dot(vectors[item], x, x.shape[0])
-        if score > 0:
-            keys[kept] = key_of(score, item)
-            kept += 1
-    return shrink(keys, spare, bins, kept, size)

@@ -27,7 +27,8 @@ from vernal.retrieval.selection import BUFFER, N_BINS, unpack
 NO_MASK = np.empty(0, np.uint8)
 NO_ITEMS = np.empty(0, np.int32)
 HISTORY_HALF_LIFE_S = 60.0 * terms.DAY_S  # the best half-life of own purchases on a grocery log
-TOUCH_ROOM = 60_000  # items one source may touch in one request
+TOUCH_ROOM = 24_000  # items the relations may touch in one request; the newest events come first
+N_COLUMNS = sources.HISTORY_COUNT + 1  # columns added up by item on the board
 # Shares of the candidates by source, in the order of terms.SOURCES; own history only where repeats are allowed.
 SHARES = np.array([0.25, 0.25, 0.15, 0.2, 0.2, 0.08, 0.07], np.float32)
 
@@ -59,40 +60,34 @@ def score_names() -> list[str]:
 
 
 class Workspace:
-    """Scratch memory of one thread, reused by every request; about 48 bytes per item. Grows with the catalogue."""
+    """Scratch memory of one thread, reused by every request: about 2 MB, whatever the size of the catalogue."""
 
-    def __init__(self, capacity: int, dim: int, limit: int, ring: int) -> None:
-        self.capacity, self.dim, self.limit, self.ring = capacity, dim, limit, ring
-        self.columns = np.zeros((capacity, sources.N_COLUMNS), np.float32)
-        self.slot = np.full(capacity, -1, np.int32)
-        self.blocked, self.asked = np.zeros(capacity, np.uint32), np.zeros(capacity, np.uint32)
-        self.epoch = 0
-        self.touched = np.empty((sources.N_SOURCES, max(TOUCH_ROOM, ring)), np.int32)
-        self.n_touched, self.sizes = np.zeros(sources.N_SOURCES, np.int32), np.zeros(sources.N_SOURCES, np.int32)
+    def __init__(self, dim: int, limit: int, ring: int, blocked: int) -> None:
+        self.dim, self.limit, self.ring, self.most_blocked = dim, limit, ring, blocked
+        self.most = TOUCH_ROOM + ring + blocked  # rows for what the sources touch; the candidates have room beyond
+        rows = self.most + (sources.N_SOURCES + 1) * limit
+        self.table, self.counts = np.empty(1 << int(2 * rows - 1).bit_length(), np.int32), np.zeros(1, np.int32)
+        self.item_of, self.slot, self.blocked = np.empty(rows, np.int32), np.empty(rows, np.int32), np.empty(rows, np.uint8)
+        self.columns = np.empty((N_COLUMNS, rows), np.float32)
+        self.sizes = np.zeros(sources.N_SOURCES, np.int32)
         self.items, self.scores = np.empty((sources.N_SOURCES, limit), np.int32), np.empty((sources.N_SOURCES, limit), np.float32)
         self.keys, self.spare, self.bins = np.empty(BUFFER * limit, np.int64), np.empty(BUFFER * limit, np.int64), np.empty(N_BINS, np.int32)
-        self.query, self.weight = np.empty(ring, np.int32), np.empty(ring, np.float32)
-        self.normal, self.vector = np.empty((dim, dim), np.float32), np.empty(dim, np.float32)
-        self.last, self.extra = np.empty(dim, np.float32), np.empty((0, dim), np.float32)
-
-    def next_epoch(self) -> int:
-        """A mark that no item carries yet."""
-        if self.epoch == np.iinfo(np.uint32).max:
-            self.blocked[:], self.asked[:], self.epoch = 0, 0, 0
-        self.epoch += 1
-        return self.epoch
+        self.query, self.weight = np.empty(ring + 1, np.int32), np.empty(ring + 1, np.float32)
+        self.normal, self.vector, self.last = np.empty((dim, dim), np.float32), np.empty(dim, np.float32), np.empty(dim, np.float32)
+        self.lookup = (self.table, self.item_of)
+        self.board = (*self.lookup, self.blocked, self.slot, self.columns, self.counts)
+        self.buffers = (self.keys, self.spare, self.bins)
 
 
 _here = threading.local()
 
 
-def workspace(capacity: int, dim: int, limit: int, ring: int) -> Workspace:
+def workspace(dim: int, limit: int, ring: int, blocked: int) -> Workspace:
     """This thread's workspace, at least this large."""
     found: Workspace | None = getattr(_here, "workspace", None)
-    if found is None or capacity > found.capacity or dim != found.dim or limit > found.limit or ring > found.ring:
-        old = found or Workspace(0, dim, 0, 0)
-        grown = max(capacity, old.capacity + old.capacity // 4 if capacity > old.capacity else old.capacity)
-        found = _here.workspace = Workspace(grown, dim, max(limit, old.limit), max(ring, old.ring, 512))
+    if found is None or dim != found.dim or limit > found.limit or ring > found.ring or blocked > found.most_blocked:
+        old = found or Workspace(dim, 1, 511, 255)
+        found = _here.workspace = Workspace(dim, max(limit, old.limit), max(ring, old.ring), max(blocked, old.most_blocked))
     return found
 
 
@@ -106,79 +101,44 @@ def retrieve(models: ItemModels, ring: Ring, live: Live, request: Query, setting
 
     Cost: see bench/serve_latency; about 0.1 ms at 10^4 items.
     """
-    work = workspace(max(live.n, models.n), models.factors.dim, request.k, len(ring.time))
-    try:
-        n_query = propose(models, ring, live, request, settings, work)
-        return collect(models, live, request, n_query, work)
-    except BaseException:
-        _here.workspace = None  # half-filled scratch memory must not reach the next request
-        raise
-
-
-def propose(models: ItemModels, ring: Ring, live: Live, request: Query, settings: Settings, work: Workspace) -> int:
-    """Fills the ranked list of every source in the workspace; returns the number of query items."""
-    epoch, n = work.next_epoch(), live.n
-    sources.block(request.exclude, n, work.blocked, epoch)
-    n_query, n_history = read(ring, request, settings, n, work, epoch)
-    mask = (n, live.flags, DESCRIBED if models.catalogue else 0, NO_MASK if request.allowed is None else request.allowed, work.blocked, epoch)
-    c, e, t = models.covisitation, models.ease, models.content
-    sources.propose(
-        live.top, c.start, c.index, c.value, e.start, e.index, e.value, t.start, t.index, t.value, work.query, work.weight, n_query, n_history, request.k, *mask,
-        work.columns, work.touched, work.n_touched, work.keys, work.spare, work.bins, work.items, work.scores, work.sizes,
+    top = live.top
+    work = workspace(models.factors.dim, request.k, len(ring.time), len(request.exclude) + top.size)
+    mask = (live.n, live.flags, DESCRIBED if models.catalogue else 0, NO_MASK if request.allowed is None else request.allowed)
+    c, e, t = models.covisitation.parts, models.ease.parts, models.content.parts
+    like = -1 if request.like is None else request.like
+    n_query = sources.propose(
+        *ring, *compiled(settings.events), request.now_s, request.repeats, request.recent_events, request.half_life, HISTORY_HALF_LIFE_S, like, request.exclude, top,
+        *c, *e, *t, work.query, work.weight, request.k, work.most, *mask, *work.board, *work.buffers, work.items, work.scores, work.sizes,
     )
-    work.extra = models.delta.follow(live)
-    fold(models, n_query, work)
-    work.sizes[sources.IALS] = nearest(models, (request.k + 1) // 2, mask, work) if n_query else 0
-    return n_query
-
-
-def read(ring: Ring, request: Query, settings: Settings, n: int, work: Workspace, epoch: int) -> tuple[int, int]:
-    """Takes the ring in; a query by example replaces the query items and never proposes the example itself."""
-    weights, least = compiled(settings.events)
-    n_query, n_history = sources.read_ring(
-        ring.time, ring.item, ring.type, ring.value, weights, least, request.now_s, n, not request.repeats, request.recent_events, request.half_life, HISTORY_HALF_LIFE_S,
-        work.blocked, work.asked, epoch, work.columns, work.touched[sources.HISTORY], work.query, work.weight,
+    extra = models.delta.follow(live)
+    work.sizes[sources.IALS] = nearest(models, extra, n_query, request.k, mask, work)
+    item, bits, scores = np.empty(request.k, np.int32), np.empty(request.k, np.uint32), np.empty((request.k, len(sources.SCORE_NAMES)), np.float32)
+    n = merge.collect(
+        work.items, work.sizes, SHARES, request.k, *work.board, models.factors.vectors, extra, work.vector, work.last, *c, *e, live.first_seen, request.now_s,
+        work.query[0] if n_query else -1, item, bits, scores,
     )
-    if request.like is not None:
-        work.query[0], work.weight[0], n_query = request.like, 1.0, 1
-        sources.block(work.query[:1], n, work.blocked, epoch)
-    return n_query, n_history
+    return Candidates(item[:n], bits[:n], scores[:n])
 
 
-def fold(models: ItemModels, n_query: int, work: Workspace) -> None:
-    """The user's vector from the query items, and the vector of the newest of them."""
-    f = models.factors
-    fold_in(f.vectors, work.extra, work.query, work.weight, n_query, f.gram, f.reg, f.nu, f.unobserved, work.normal, work.vector)
-    newest = int(work.query[0]) if n_query else -1
-    if 0 <= newest < models.n:
-        work.last[:] = f.vectors[newest]
-    elif 0 <= newest < models.n + len(work.extra):
-        work.last[:] = work.extra[newest - models.n]
+def nearest(models: ItemModels, extra: F32, n_query: int, k: int, mask: tuple[Any, ...], work: Workspace) -> int:
+    """Folds the query in and fills the iALS list: by the index or exactly, then from the items newer than the models; returns its length."""
+    f, limit, masks = models.factors, (k + 1) // 2, (*mask, *work.lookup, work.blocked)
+    fold_in(f.vectors, extra, work.query, work.weight, n_query, f.gram, f.reg, f.nu, f.unobserved, work.normal, work.vector)
+    work.last[:] = vector_of(models, extra, int(work.query[0])) if n_query else 0
+    if not n_query:
+        return 0
+    if models.index is None:
+        size = sources.scan(f.vectors, 0, work.vector, limit, 0, *masks, *work.buffers)
     else:
-        work.last[:] = 0
-
-
-def nearest(models: ItemModels, limit: int, mask: tuple[Any, ...], work: Workspace) -> int:
-    """Fills the iALS list: by the index or exactly, then the items newer than the models; returns its length."""
-    vectors, index, buffers = models.factors.vectors, models.index, (work.keys, work.spare, work.bins)
-    if index is None:
-        size = sources.scan(vectors, 0, work.vector, limit, 0, *mask, *buffers)
-    else:
-        size = probe(index.centroids, index.start, index.order, index.codes, index.scale, vectors, index.n_probe, work.vector, limit, *mask, *buffers)
-    if len(work.extra):
-        size = sources.scan(work.extra, models.n, work.vector, limit, size, *mask, *buffers)
+        size = probe(*models.index.parts, models.index.n_probe, work.vector, limit, *masks, *work.buffers)
+    if len(extra):
+        size = sources.scan(extra, models.n, work.vector, limit, size, *masks, *work.buffers)
     unpack(work.keys, size, work.items[sources.IALS], work.scores[sources.IALS])
     return int(size)
 
 
-def collect(models: ItemModels, live: Live, request: Query, n_query: int, work: Workspace) -> Candidates:
-    """Merges the lists, fills all scores, and leaves the workspace clean."""
-    item, bits = np.empty(request.k, np.int32), np.empty(request.k, np.uint32)
-    n = merge.merge(work.items, work.sizes, SHARES, request.k, work.slot, item, bits)
-    scores = np.empty((n, len(sources.SCORE_NAMES)), np.float32)
-    merge.fill(item[:n], work.columns, models.factors.vectors, work.extra, work.vector, work.last, live.first_seen, request.now_s, scores)
-    newest = int(work.query[0]) if n_query else -1
-    for relation, column in ((models.covisitation, sources.COVISITATION_LAST), (models.ease, sources.EASE_LAST)):
-        merge.fill_last(relation.start, relation.index, relation.value, newest, work.slot, column, scores)
-    merge.clean(work.touched, work.n_touched, item[:n], work.columns, work.slot)
-    return Candidates(item[:n], bits[:n], scores)
+def vector_of(models: ItemModels, extra: F32, item: int) -> F32 | float:
+    """(dim,) float32: an item's vector; 0 where none is known."""
+    if item < models.n:
+        return models.factors.vectors[item]
+    return extra[item - models.n] if item < models.n + len(extra) else 0.0

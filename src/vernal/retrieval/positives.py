@@ -71,6 +71,11 @@ class Matrix:
         return len(self.start) - 1
 
     @property
+    def parts(self) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+        """What kernels take."""
+        return self.start, self.index, self.value
+
+    @property
     def lengths(self) -> NDArray[np.int64]:
         """(n_rows,) entries per row."""
         return np.diff(self.start)
