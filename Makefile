@@ -20,7 +20,7 @@ demo: $(VENV)/lock.done
 	$(BIN)/vernal demo $(DEMO_AT)
 
 test: $(VENV)/test.done
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/test.done
 	$(BIN)/ruff check src tests bench
