@@ -195,6 +195,10 @@ class TrainingError(VernalError):
     def too_little(cls, what: str, got: object, expected: str) -> Self:
         return cls("TrainingError", where=what, got=got, expected=expected, hint="import more history; until then the server answers with trending items")
 
+    @classmethod
+    def unordered(cls, what: str, row: int) -> Self:
+        return cls("TrainingError", where=what, got=f"row {row} received before the row above it", expected="rows in order of arrival", hint="sort by received_at, then offset")
+
 
 class EnvironmentProblem(VernalError):
     code = "V800"
