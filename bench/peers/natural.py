@@ -115,10 +115,11 @@ def recommend(request: Request) -> Answer:
             for number, value, title in zip(chosen.index, score[best], items.loc[chosen.index, "title"], strict=True)
         ],
     )
-    impressions.write(json.dumps({"rec_id": answer.rec_id, "user": request.user, "items": chosen.index.tolist(), "features": chosen.to_numpy().tolist()}) + "\n")
+    shown = {"items": chosen.index.tolist(), "features": chosen.to_numpy().tolist()}
+    impressions.write(json.dumps({"rec_id": answer.rec_id, "user": request.user, **shown}) + "\n")
     return answer
 
 
 if __name__ == "__main__":
     faiss.omp_set_num_threads(1)
-    uvicorn.run(app, port=port, log_level="warning")
+    uvicorn.run(app, port=port, log_level="info", access_log=False)
