@@ -35,12 +35,11 @@ def oracle(models, ring: Ring, live, request: Query) -> dict[str, np.ndarray]:
     if request.like is not None:
         query = {request.like: 1.0}
     for name in ("covisitation", "ease", "content"):
-        relation = getattr(models, name)
-        for place, (item, weight) in enumerate(query.items()):
-            row = slice(relation.start[item], relation.start[item + 1])
-            scores[name][relation.index[row]] += weight * relation.value[row]
-            if place == 0 and name != "content":
-                scores[f"{name}_last"][relation.index[row]] = relation.value[row]
+        for at, (item, weight) in enumerate(query.items()):
+            items, values = models.relations.row(name, item)
+            scores[name][items] += weight * values
+            if at == 0 and name != "content":
+                scores[f"{name}_last"][items] = values
     if query:
         v, f = models.factors.vectors.astype(np.float64), models.factors
         items, c = np.array(list(query)), np.array(list(query.values()))

@@ -30,8 +30,8 @@ def find(item: int, table: I32, item_of: I32) -> int:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def place(item: int, most: int, table: I32, item_of: I32, blocked: U8, slot: I32, columns: F32, counts: I32) -> int:
-    """The item's row, a fresh zero one when it has none; -1 when `most` rows are in use."""
+def place(item: int, most: int, table: I32, item_of: I32, counts: I32) -> int:
+    """The item's row, a fresh one (zero since `clear`) when it has none; -1 when `most` rows are in use."""
     at = home(item, table)
     while table[at] >= 0:
         if item_of[table[at]] == item:
@@ -40,10 +40,20 @@ def place(item: int, most: int, table: I32, item_of: I32, blocked: U8, slot: I32
     row = counts[0]
     if row >= most:
         return -1
-    counts[0], table[at], item_of[row], blocked[row], slot[row] = row + 1, row, item, 0, -1
-    for column in range(columns.shape[0]):
-        columns[column, row] = 0
+    counts[0], table[at], item_of[row] = row + 1, row, item
     return row
+
+
+@njit(cache=True, nogil=True)
+def clear(table: I32, item_of: I32, blocked: U8, slot: I32, columns: F32, counts: I32) -> None:
+    """Empties the board: the rows in use become zero, unblocked and no candidates."""
+    used = counts[0]
+    table[:] = -1
+    blocked[:used] = 0
+    slot[:used] = -1
+    for column in range(columns.shape[0]):
+        columns[column, :used] = 0
+    counts[0] = 0
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -27,7 +27,7 @@ from vernal.retrieval.selection import BUFFER, N_BINS, unpack
 NO_MASK = np.empty(0, np.uint8)
 NO_ITEMS = np.empty(0, np.int32)
 HISTORY_HALF_LIFE_S = 60.0 * terms.DAY_S  # the best half-life of own purchases on a grocery log
-TOUCH_ROOM = 24_000  # items the relations may touch in one request; the newest events come first
+TOUCH_ROOM = 10_000  # items the relations may touch in one request; the newest events come first
 N_COLUMNS = sources.HISTORY_COUNT + 1  # columns added up by item on the board
 # Shares of the candidates by source, in the order of terms.SOURCES; own history only where repeats are allowed.
 SHARES = np.array([0.25, 0.25, 0.15, 0.2, 0.2, 0.08, 0.07], np.float32)
@@ -60,15 +60,15 @@ def score_names() -> list[str]:
 
 
 class Workspace:
-    """Scratch memory of one thread, reused by every request: about 2 MB, whatever the size of the catalogue."""
+    """Scratch memory of one thread, reused by every request: about 1 MB, whatever the size of the catalogue."""
 
     def __init__(self, dim: int, limit: int, ring: int, blocked: int) -> None:
         self.dim, self.limit, self.ring, self.most_blocked = dim, limit, ring, blocked
         self.most = TOUCH_ROOM + ring + blocked  # rows for what the sources touch; the candidates have room beyond
         rows = self.most + (sources.N_SOURCES + 1) * limit
         self.table, self.counts = np.empty(1 << int(2 * rows - 1).bit_length(), np.int32), np.zeros(1, np.int32)
-        self.item_of, self.slot, self.blocked = np.empty(rows, np.int32), np.empty(rows, np.int32), np.empty(rows, np.uint8)
-        self.columns = np.empty((N_COLUMNS, rows), np.float32)
+        self.item_of, self.slot, self.blocked = np.empty(rows, np.int32), np.full(rows, -1, np.int32), np.zeros(rows, np.uint8)
+        self.columns = np.zeros((N_COLUMNS, rows), np.float32)
         self.sizes = np.zeros(sources.N_SOURCES, np.int32)
         self.items, self.scores = np.empty((sources.N_SOURCES, limit), np.int32), np.empty((sources.N_SOURCES, limit), np.float32)
         self.keys, self.spare, self.bins = np.empty(BUFFER * limit, np.int64), np.empty(BUFFER * limit, np.int64), np.empty(N_BINS, np.int32)
@@ -104,18 +104,17 @@ def retrieve(models: ItemModels, ring: Ring, live: Live, request: Query, setting
     top = live.top
     work = workspace(models.factors.dim, request.k, len(ring.time), len(request.exclude) + top.size)
     mask = (live.n, live.flags, DESCRIBED if models.catalogue else 0, NO_MASK if request.allowed is None else request.allowed)
-    c, e, t = models.covisitation.parts, models.ease.parts, models.content.parts
     like = -1 if request.like is None else request.like
     n_query = sources.propose(
         *ring, *compiled(settings.events), request.now_s, request.repeats, request.recent_events, request.half_life, HISTORY_HALF_LIFE_S, like, request.exclude, top,
-        *c, *e, *t, work.query, work.weight, request.k, work.most, *mask, *work.board, *work.buffers, work.items, work.scores, work.sizes,
+        models.relations.start, models.relations.entries, work.query, work.weight, request.k, work.most, *mask, *work.board, *work.buffers, work.items, work.scores, work.sizes,
     )
     extra = models.delta.follow(live)
     work.sizes[sources.IALS] = nearest(models, extra, n_query, request.k, mask, work)
     item, bits, scores = np.empty(request.k, np.int32), np.empty(request.k, np.uint32), np.empty((request.k, len(sources.SCORE_NAMES)), np.float32)
     n = merge.collect(
-        work.items, work.sizes, SHARES, request.k, *work.board, models.factors.vectors, extra, work.vector, work.last, *c, *e, live.first_seen, request.now_s,
-        work.query[0] if n_query else -1, item, bits, scores,
+        work.items, work.sizes, SHARES, request.k, *work.board, models.relations.start, models.relations.entries, models.factors.vectors, extra, work.vector, work.last,
+        live.first_seen, request.now_s, work.query[0] if n_query else -1, item, bits, scores,
     )
     return Candidates(item[:n], bits[:n], scores[:n])
 

@@ -14,7 +14,7 @@ FRESH_HALF_LIFE_S = 7 * 86_400.0
 
 @njit(cache=True, nogil=True)
 def merge(
-    items: I32, sizes: I32, shares: F32, limit: int, table: I32, item_of: I32, blocked: U8, slot: I32, columns: F32, counts: I32, out_item: I32, out_sources: NDArray[np.uint32]
+    items: I32, sizes: I32, shares: F32, limit: int, table: I32, item_of: I32, slot: I32, counts: I32, out_item: I32, out_sources: NDArray[np.uint32]
 ) -> int:
     """Takes from the lists in turn, each in proportion to its share, until `limit` distinct items; returns how many.
 
@@ -30,7 +30,7 @@ def merge(
                 chosen = source
         if chosen < 0:
             break
-        row = place(items[chosen, taken[chosen]], item_of.shape[0], table, item_of, blocked, slot, columns, counts)
+        row = place(items[chosen, taken[chosen]], item_of.shape[0], table, item_of, counts)
         taken[chosen] += 1
         if slot[row] < 0:
             slot[row] = n
@@ -68,24 +68,25 @@ def fill(items: I32, table: I32, item_of: I32, columns: F32, vectors: F32, extra
 
 
 @njit(cache=True, nogil=True)
-def fill_last(start: NDArray[np.int64], index: I32, value: F32, item: int, table: I32, item_of: I32, slot: I32, column: int, out: F32) -> None:
-    """One relation's row of the newest query item, as a column of its own."""
-    if 0 <= item < start.shape[0] - 1:
-        for t in range(start[item], start[item + 1]):
-            row = find(index[t], table, item_of)
+def fill_last(start: NDArray[np.int64], entries: I32, item: int, table: I32, item_of: I32, slot: I32, out: F32) -> None:
+    """Co-visitation and EASE of the newest query item alone, as columns of their own."""
+    if not 0 <= item < (start.shape[0] - 1) // 3:
+        return
+    for section in range(2):
+        column = (COVISITATION_LAST, EASE_LAST)[section]
+        for t in range(start[3 * item + section], start[3 * item + section + 1]):
+            row = find(entries[t, 0], table, item_of)
             if row >= 0 and slot[row] >= 0:
-                out[slot[row], column] = value[t]
+                out[slot[row], column] = np.int32(entries[t, 1]).view(np.float32)
 
 
 @njit(cache=True, nogil=True)
 def collect(
-    items: I32, sizes: I32, shares: F32, limit: int, table: I32, item_of: I32, blocked: U8, slot: I32, columns: F32, counts: I32, vectors: F32, extra: F32, x: F32, last: F32,
-    c_start: NDArray[np.int64], c_index: I32, c_value: F32, e_start: NDArray[np.int64], e_index: I32, e_value: F32, first_seen: NDArray[np.uint32], now_s: int, newest: int,
-    out_item: I32, out_sources: NDArray[np.uint32], out: F32,
+    items: I32, sizes: I32, shares: F32, limit: int, table: I32, item_of: I32, blocked: U8, slot: I32, columns: F32, counts: I32, start: NDArray[np.int64], entries: I32,
+    vectors: F32, extra: F32, x: F32, last: F32, first_seen: NDArray[np.uint32], now_s: int, newest: int, out_item: I32, out_sources: NDArray[np.uint32], out: F32,
 ) -> int:
     """Merges the lists and fills all scores; returns the number of candidates."""
-    n = merge(items, sizes, shares, limit, table, item_of, blocked, slot, columns, counts, out_item, out_sources)
+    n = merge(items, sizes, shares, limit, table, item_of, slot, counts, out_item, out_sources)
     fill(out_item[:n], table, item_of, columns, vectors, extra, x, last, first_seen, now_s, out)
-    fill_last(c_start, c_index, c_value, newest, table, item_of, slot, COVISITATION_LAST, out)
-    fill_last(e_start, e_index, e_value, newest, table, item_of, slot, EASE_LAST, out)
+    fill_last(start, entries, newest, table, item_of, slot, out)
     return n

@@ -22,10 +22,10 @@ from vernal.retrieval.ease import fit_ease
 from vernal.retrieval.ials import Factors, Hyper, fit_ials, fold_in
 from vernal.retrieval.linear import F32
 from vernal.retrieval.positives import Matrix, Positives, pairs
+from vernal.retrieval.relations import Relations
 
 CONTENT_NEIGHBOURS = 30
-RELATIONS = ("covisitation", "ease", "content")
-MATRIX_PARTS = ("start", "index", "value")
+ROW_CAP = 4  # times ease_neighbours entries are kept of one item's relation
 INDEX_PARTS = ("centroids", "start", "order", "codes", "scale")
 WORD_ARRAYS = ("attribute_start", "attribute_feature", "idf")
 
@@ -38,9 +38,7 @@ class ItemModels:
     as_of: int  # UTC us; nothing received later was used
     catalogue: bool  # items without a description are then not recommended
     hyper: Hyper
-    covisitation: Matrix  # (n, n), source rows
-    ease: Matrix
-    content: Matrix
+    relations: Relations  # co-visitation, local EASE and content neighbours
     factors: Factors  # vectors: iALS where there are enough events, else mapped from content
     index: Ivf | None  # of the vectors; none = scan them exactly
     vocabulary: Vocabulary
@@ -71,7 +69,7 @@ class ItemModels:
         mapping = ContentMap(arrays["coefficients"], arrays["intercept"])
         return cls(
             **{name: about[name] for name in ("n", "as_of", "catalogue")},
-            **{name: Matrix(*(arrays[f"{name}.{part}"] for part in MATRIX_PARTS), n) for name in RELATIONS},
+            relations=Relations(arrays["relations.start"], arrays["relations.entries"]),
             hyper=Hyper(**about["hyper"]),
             factors=Factors(arrays["vectors"], arrays["gram"], **about["factors"]),
             index=Ivf(*(arrays[f"index.{part}"] for part in INDEX_PARTS), about["n_probe"]) if "n_probe" in about else None,
@@ -103,9 +101,9 @@ def fit(history: History, catalogue: Catalogue, settings: Settings, as_of: int, 
     arrays: dict[str, NDArray[Any]] = {"vectors": vectors, "gram": factors.gram, "coefficients": mapping.coefficients, "intercept": mapping.intercept}
     arrays |= {name: getattr(vocabulary, name) for name in WORD_ARRAYS}
     company = fit_covisitation(positives, choice.min_events, choice.covisitation_neighbours, as_of // terms.US_PER_S)
-    relations = (widened(company, n), fit_ease(matrix, choice.ease_neighbours, choice.ease_ridge, seed), fit_neighbours(described, CONTENT_NEIGHBOURS))
-    for name, relation in zip(RELATIONS, relations, strict=True):
-        arrays |= {f"{name}.{part}": getattr(relation, part) for part in MATRIX_PARTS}
+    matrices = (widened(company, n), fit_ease(matrix, choice.ease_neighbours, choice.ease_ridge, seed), fit_neighbours(described, CONTENT_NEIGHBOURS))
+    relations = Relations.of(matrices, ROW_CAP * choice.ease_neighbours)
+    arrays |= {"relations.start": relations.start, "relations.entries": relations.entries}
     about: dict[str, Any] = {"n": n, "as_of": as_of, "catalogue": bool((catalogue.flags & DESCRIBED).any()), "hyper": asdict(hyper)}
     about |= {"words": sorted(vocabulary.words, key=vocabulary.words.__getitem__), "factors": {name: getattr(factors, name) for name in ("reg", "nu", "unobserved")}}
     if n > choice.exact_below:

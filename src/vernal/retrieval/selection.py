@@ -33,7 +33,7 @@ def shrink(keys: I64, spare: I64, bins: I32, size: int, limit: int) -> int:
     for at in range(size):
         bins[min(N_BINS - 1, (most - keys[at]) >> SHIFT)] += 1
     total, last = 0, 0
-    while last < N_BINS and total < limit:
+    while total < min(size, limit):
         total += bins[last]
         last += 1
     place = 0

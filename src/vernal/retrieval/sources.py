@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from vernal.retrieval.board import U8, barred, eligible, place
+from vernal.retrieval.board import U8, barred, clear, eligible, place
 from vernal.retrieval.ials import dot
 from vernal.retrieval.linear import F32, I32
 from vernal.retrieval.selection import BUFFER, I64, key_of, shrink, unpack
@@ -30,7 +30,7 @@ def read_ring(
         code, number = kind[at], np.int64(item[at])
         if number >= n or type_weight[code] == 0:
             continue
-        row = place(number, most, table, item_of, blocked, slot, columns, counts)
+        row = place(number, most, table, item_of, counts)
         blocked[row] |= not repeats
         if value[at] < least[code]:
             continue
@@ -47,28 +47,29 @@ def read_ring(
 
 
 @njit(cache=True, nogil=True)
-def add_rows(
-    start: NDArray[np.int64], index: I32, value: F32, query: I32, weight: F32, n_query: int, column: int, most: int, table: I32, item_of: I32, blocked: U8, slot: I32, columns: F32, counts: I32
-) -> None:
-    """Adds the weighted rows of the query items into one column, the newest item's row first; what finds no room is left out."""
+def add_rows(start: NDArray[np.int64], entries: I32, query: I32, weight: F32, n_query: int, most: int, table: I32, item_of: I32, columns: F32, counts: I32) -> None:
+    """Adds the weighted neighbours of the query items, newest first, into the columns of their relations; what finds no room is left out."""
+    n_items = (start.shape[0] - 1) // 3
     for q in range(n_query):
-        if query[q] >= start.shape[0] - 1:
+        if query[q] >= n_items:
             continue
-        for t in range(start[query[q]], start[query[q] + 1]):
-            row = place(index[t], most, table, item_of, blocked, slot, columns, counts)
-            if row >= 0:
-                columns[column, row] += weight[q] * value[t]
+        for section in range(3):
+            column = (COVISITATION, EASE, CONTENT)[section]
+            for t in range(start[3 * query[q] + section], start[3 * query[q] + section + 1]):
+                row = place(entries[t, 0], most, table, item_of, counts)
+                if row >= 0:
+                    columns[column, row] += weight[q] * np.int32(entries[t, 1]).view(np.float32)
 
 
 @njit(cache=True, nogil=True)
-def add_places(top: I32, most: int, table: I32, item_of: I32, blocked: U8, slot: I32, columns: F32, counts: I32) -> None:
+def add_places(top: I32, most: int, table: I32, item_of: I32, columns: F32, counts: I32) -> None:
     """Adds the worth of places in all popularity lists, every row of `top` but the last."""
     n_lists = top.shape[0] - 1
     for at in range(n_lists):
         for rank in range(top.shape[1]):
             if top[at, rank] < 0:
                 break
-            row = place(top[at, rank], most, table, item_of, blocked, slot, columns, counts)
+            row = place(top[at, rank], most, table, item_of, counts)
             columns[TRENDING, row] += np.float32(RANK_OFFSET / ((RANK_OFFSET + rank) * n_lists))
 
 
@@ -126,25 +127,21 @@ def scan(
 @njit(cache=True, nogil=True)
 def propose(
     time: NDArray[np.uint32], item: NDArray[np.uint32], kind: U8, value: I32, type_weight: F32, least: I32, now_s: int, repeats: bool, recent: int, half_life: float, history_half_life: float,
-    like: int, exclude: I32, top: I32, c_start: NDArray[np.int64], c_index: I32, c_value: F32, e_start: NDArray[np.int64], e_index: I32, e_value: F32, t_start: NDArray[np.int64], t_index: I32,
-    t_value: F32, query: I32, weight: F32, limit: int, most: int, n: int, flags: U8, need: int, allowed: U8, table: I32, item_of: I32, blocked: U8, slot: I32, columns: F32, counts: I32,
+    like: int, exclude: I32, top: I32, start: NDArray[np.int64], entries: I32, query: I32, weight: F32, limit: int, most: int, n: int, flags: U8, need: int, allowed: U8, table: I32, item_of: I32, blocked: U8, slot: I32, columns: F32, counts: I32,
     keys: I64, spare: I64, bins: I32, items: I32, scores: F32, sizes: I32,
 ) -> int:
     """Fills the ranked lists of every source but iALS; returns the number of query items. `like` >= 0 replaces the query by that item."""
-    table[:] = -1
-    counts[0] = 0
+    clear(table, item_of, blocked, slot, columns, counts)
     for excluded in exclude:
-        blocked[place(excluded, most, table, item_of, blocked, slot, columns, counts)] = 1
+        blocked[place(excluded, most, table, item_of, counts)] = 1
     n_query = read_ring(
         time, item, kind, value, type_weight, least, now_s, n, repeats, recent, half_life, history_half_life, query, weight, most, table, item_of, blocked, slot, columns, counts
     )
     if like >= 0:
         query[0], weight[0], n_query = like, 1.0, 1
-        blocked[place(like, most, table, item_of, blocked, slot, columns, counts)] = 1
-    add_places(top, most, table, item_of, blocked, slot, columns, counts)
-    add_rows(c_start, c_index, c_value, query, weight, n_query, COVISITATION, most, table, item_of, blocked, slot, columns, counts)
-    add_rows(t_start, t_index, t_value, query, weight, n_query, CONTENT, most, table, item_of, blocked, slot, columns, counts)
-    add_rows(e_start, e_index, e_value, query, weight, n_query, EASE, most, table, item_of, blocked, slot, columns, counts)
+        blocked[place(like, most, table, item_of, counts)] = 1
+    add_places(top, most, table, item_of, columns, counts)
+    add_rows(start, entries, query, weight, n_query, most, table, item_of, columns, counts)
     for source in (TRENDING, HISTORY, COVISITATION, EASE, CONTENT):
         room = limit if source == TRENDING else (limit + 1) // 2
         sizes[source] = best(columns[source], item_of, blocked, counts[0], room, n, flags, need, allowed, keys, spare, bins)
