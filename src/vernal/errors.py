@@ -158,6 +158,10 @@ class StateError(VernalError):
         return cls("StateError", where=str(path), got=f"format {got}", expected=f"format {known} or older", hint="upgrade vernal, or point data.path elsewhere")
 
     @classmethod
+    def full(cls, path: object) -> Self:
+        return cls("StateError", where=str(path), got="no address space left", expected="room in the map", hint="raise data.state_map_gb and start again")
+
+    @classmethod
     def damaged(cls, path: object, why: str) -> Self:
         return cls("StateError", where=str(path), got=why, expected="a readable state", hint="run `vernal rebuild`: state is derived from the log")
 

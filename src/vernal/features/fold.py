@@ -60,7 +60,7 @@ def fold_users(
     ends = fold_blob(
         blob, places, starts, (times.astype(np.int64), items.astype(np.int64), types, values), (plan.user.amounts, plan.user.cells), (plan.history, plan.horizon_days), sizes, out
     )
-    whole, begin = memoryview(out), np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    whole, begin = memoryview(out), np.cumsum(sizes) - sizes
     return [bytes(whole[first:last]) for first, last in zip(begin.tolist(), ends.tolist(), strict=True)]
 
 

@@ -202,16 +202,20 @@ class ItemState:
             table.values[table.header[ACTIVE]][touched] = rows
             self.show(table, described, offset)
 
-    def advance(self, hop: int) -> None:
-        """Reads every item out at `hop` (UTC s, multiple of 300) and shows that; a hop that is not later changes nothing."""
+    def advance(self, hop: int, offset: int | None = None) -> None:
+        """Reads every item out at `hop` (UTC s, multiple of 300) and shows that with everything taken so far, as `publish` does.
+
+        A hop that is not later only publishes. `offset`: the newest log offset in it; default: as before.
+        """
         if hop <= self.hop and self.attached:
+            self.publish(self.offset if offset is None else offset)
             return
         self.hold_recent()
         if self.running is None or self.running.hop != hop:
             self.begin(hop)
         while self.prepare(hop, self.n):
             pass
-        self.flip()
+        self.flip(self.offset if offset is None else offset)
 
     def prepare(self, hop: int, n_items: int) -> bool:
         """Does up to `n_items` items' worth of the coming `advance(hop)` ahead of time; false when nothing is left to do."""
@@ -292,7 +296,7 @@ class ItemState:
         )  # fmt: skip
         self.pass_done = last
 
-    def flip(self) -> None:
+    def flip(self, offset: int) -> None:
         """Makes the finished pass the picture readers see, with everything that came since it began."""
         running = self.running
         if running is None:
@@ -313,7 +317,7 @@ class ItemState:
             idle = 1 - table.header[ACTIVE]
             table.values[idle][touched] = rows
             table.header[ACTIVE] = idle
-            self.show(table, described, self.offset)
+            self.show(table, described, offset)
 
     def show(self, table: Table, described: Described, offset: int) -> None:
         """Writes everything but the values; inside a publication."""

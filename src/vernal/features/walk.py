@@ -59,10 +59,7 @@ class Walk:
         end = self.history.available_before(at_us)
         if end > self.rows:
             self.take(self.rows, end)
-        self.items.advance(hop(at_us))
-        offset = int(self.history.offset[end - 1]) if end else 0
-        if self.items.offset != offset:
-            self.items.publish(offset)
+        self.items.advance(hop(at_us), int(self.history.offset[end - 1]) if end else 0)
 
     def take(self, first: int, last: int) -> None:
         history = self.history

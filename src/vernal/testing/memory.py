@@ -1,6 +1,6 @@
-"""An event log in memory: the whole port, nothing on disk. For tests, examples and replay."""
+"""An event log and a state store in memory: the whole ports, nothing on disk. For tests, examples and replay."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from vernal.clock import Clock
@@ -86,6 +86,39 @@ class MemoryLog:
                     kept.append(Batch(batch.first + place, batch.received_at, batch.kind, [record]))
         self.batches = kept
         return gone
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class MemoryState:
+    """Implements `features.ports.StateStore`; gone with the process."""
+
+    def __init__(self) -> None:
+        self.kept: dict[bytes, bytes] = {}
+        self.applied = 0
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.kept.get(key)
+
+    def get_with_offset(self, key: bytes) -> tuple[bytes | None, int]:
+        return self.kept.get(key), self.applied
+
+    def get_many(self, keys: list[bytes]) -> list[bytes | None]:
+        return [self.kept.get(key) for key in keys]
+
+    def commit(self, puts: Iterable[tuple[bytes, bytes]], deletes: Iterable[bytes], offset: int) -> None:
+        gone, added = list(deletes), dict(puts)
+        for key in gone:
+            self.kept.pop(key, None)
+        self.kept.update(added)
+        self.applied = offset
+
+    def offset(self) -> int:
+        return self.applied
+
+    def drop(self) -> None:
+        self.kept, self.applied = {}, 0
 
     def close(self) -> None:
         """Nothing to let go of."""
