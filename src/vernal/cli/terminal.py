@@ -146,5 +146,5 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def shown(cell: object) -> str:
     """A cell as a table shows it: floats short, whole numbers with thousands apart."""
     if isinstance(cell, float):
-        return f"{cell:.4g}"
+        return f"{cell + 0.0:.4g}"  # -0.0 becomes 0
     return f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell)

@@ -53,7 +53,7 @@ async function show({ afterAct = false } = {}) {
   $("rung").textContent = slate.rung;
   $("took").textContent = `${took.toFixed(1)} ms`;
   draw(before, afterAct);
-  location.replace(`#${new URLSearchParams({ user: asked.user })}`);
+  history.replaceState(null, "", `#${new URLSearchParams({ user: asked.user })}`);
 }
 
 async function act(item, position) {
@@ -63,6 +63,7 @@ async function act(item, position) {
   const [receipt, took] = await timed(call("POST", "/v1/events", event));
   remember(type, titleOf(item), receipt.applied, took);
   await show({ afterAct: true });
+  return position;
 }
 
 function busily(work) {
@@ -70,14 +71,16 @@ function busily(work) {
     if (state.busy) return;
     setBusy(true);
     $("problem").hidden = true;
+    let place;
     try {
-      await work(...given);
+      place = await work(...given);
     } catch (error) {
       $("problem").textContent = error instanceof Refusal ? error.message : `No answer: ${error.message}`;
       $("problem").hidden = false;
     } finally {
       setBusy(false);
     }
+    if (place !== undefined) $("slate").children[place]?.querySelector(".act").focus({ preventScroll: true }); // the button that had it is gone
   };
 }
 
@@ -175,6 +178,9 @@ function figure(number) {
 }
 
 function describeChange(before, places, afterAct) {
+  const notes = state.slate.notes ?? [];
+  $("notes").textContent = notes.join("\n");
+  $("notes").hidden = notes.length === 0;
   $("left").hidden = true;
   if (!before) {
     $("change").textContent = `${state.slate.items.length} items`;
