@@ -20,6 +20,7 @@ LAST_US: Final = (2**32 - 1) * US_PER_S  # 2106: state keeps whole seconds as ui
 UNITS: Final = {"s": US_PER_S, "ms": 1_000, "us": 1, "ns": 1 / 1_000}  # us per unit
 PLAUSIBLE_S: Final = (100_000_000, 2**32)  # 1973..2106, where the units do not overlap
 NAMES: Final = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+CERTAIN: Final = 0.9  # share of values that must agree on a recognised unit
 EXPECTED: Final = "RFC 3339 or a number of seconds since 1970"
 FORMATS: Final = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
 
@@ -128,12 +129,14 @@ def numbers_to_us(column: pl.Series, unit: str, where: str) -> pl.Series:
 
 
 def certain_unit(column: pl.Series, where: str) -> str:
-    """The unit shared by nearly all values; refuses when they do not agree."""
-    low, high = column.quantile(0.01, "nearest"), column.quantile(0.99, "nearest")
-    units = {unit_of(float(low or 0)), unit_of(float(high or 0))}
-    if len(units) != 1 or units == {""}:
-        raise EventError.invalid(where, f"{low} .. {high}", "numbers in one unit of time since 1970", 'set events.time_unit to "s", "ms", "us" or "ns"')
-    return units.pop()
+    """The unit in which at least `CERTAIN` of the values are times; refuses when there is none."""
+    middle = column.quantile(0.5, "nearest")
+    found = unit_of(float(middle or 0))
+    low, high = (bound * US_PER_S / UNITS.get(found, 1) for bound in PLAUSIBLE_S)
+    if not found or column.cast(pl.Float64).is_between(low, high).sum() < CERTAIN * len(column.drop_nulls()):
+        spread = f"{column.min()!r} .. {column.max()!r}"
+        raise EventError.invalid(where, spread, "numbers in one unit of time since 1970", 'set events.time_unit to "s", "ms", "us" or "ns"')
+    return found
 
 
 def texts_to_us(column: pl.Series, unit: str, timezone: str, where: str) -> pl.Series:
