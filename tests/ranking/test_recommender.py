@@ -15,9 +15,12 @@ from hypothesis import strategies as st
 
 from vernal.clock import ManualClock
 from vernal.config import Scenario, Settings
-from vernal.errors import ConfigError, RequestError, StateError
+from vernal.errors import ConfigError, RequestError
 from vernal.events.history import DESCRIBED, HIDDEN
+from vernal.events.schema import Item
 from vernal.features.definition import compile_plan
+from vernal.features.items import ItemState
+from vernal.features.table import SEQUENCE
 from vernal.ranking.explain import sources_of
 from vernal.ranking.features import feature_names
 from vernal.ranking.ladder import ORDER, Budget, Laps, Rung
@@ -36,6 +39,7 @@ SETTINGS = world.settings(
     }
 )
 PLAN = compile_plan(SETTINGS)
+LIVE = world.walk(SETTINGS).live
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +49,7 @@ def parts() -> Parts:
 
 @pytest.fixture(scope="module")
 def ask(parts: Parts) -> Callable[..., Ranked]:
-    recommender, live, state = Recommender(parts, PLAN, SETTINGS), world.table(SETTINGS), world.state(SETTINGS)
+    recommender, live, state = Recommender(parts, PLAN, SETTINGS), LIVE, world.state(SETTINGS)
 
     def answer(seed: int = 1, **fields: Any) -> Ranked:
         return recommender.recommend(Request(**{"user": "user0"} | fields), state, live, world.NOW_US, seed)
@@ -102,7 +106,7 @@ def test_the_same_arguments_give_the_same_bytes_whatever_was_asked_before(ask: C
 def test_another_process_loading_the_release_gives_the_same_bytes(parts: Parts, tmp_path: Path) -> None:
     loaded = Recommender(Parts.of(release_of(parts, tmp_path), PLAN), PLAN, SETTINGS)
     both = [
-        content(r.recommend(Request(user="user0", scenario="explore"), world.state(SETTINGS), world.table(SETTINGS), world.NOW_US, 9)._replace(release=""))
+        content(r.recommend(Request(user="user0", scenario="explore"), world.state(SETTINGS), LIVE, world.NOW_US, 9)._replace(release=""))
         for r in (Recommender(parts, PLAN, SETTINGS), loaded)
     ]
     assert both[0] == both[1]
@@ -121,7 +125,7 @@ def release_of(parts: Parts, folder: Path, leave_out: tuple[str, ...] = ()) -> R
 
 
 def answered(parts: Parts, **changed: Any) -> Ranked:
-    arguments = {"request": Request(user="user0"), "user": world.state(SETTINGS), "live": world.table(SETTINGS), "budget": Budget()} | changed
+    arguments = {"request": Request(user="user0"), "user": world.state(SETTINGS), "live": LIVE, "budget": Budget()} | changed
     request, user, live, budget = (arguments[name] for name in ("request", "user", "live", "budget"))
     return Recommender(parts, PLAN, SETTINGS).recommend(request, user, live, world.NOW_US, 1, budget)
 
@@ -178,7 +182,7 @@ def test_a_release_without_models_answers_with_trending_in_the_users_segment(par
 def test_damaged_models_answer_a_new_user_with_trending(parts: Parts, tmp_path: Path) -> None:
     release = release_of(parts, tmp_path)
     (release.path / "retrieval.vectors.npy").unlink()
-    live = world.table(SETTINGS).with_top([[5, 9, 2], [9, 5, 7], [9]])
+    live = world.live_with_top(SETTINGS, [[5, 9, 2], [9, 5, 7], [9]])
     answer = answered(Parts.of(release, PLAN), live=live, request=Request(user="nobody", n=4), user=world.state(SETTINGS, None))
     assert (answer.rung, answer.ids) == (Rung.TRENDING, ["film9", "film5", "film2", "film7"])
 
@@ -188,7 +192,7 @@ def test_no_release_at_all_answers_with_trending() -> None:
 
 
 def test_an_empty_live_table_answers_with_the_standing_list(parts: Parts) -> None:
-    answer = answered(parts, live=dataclasses.replace(world.table(SETTINGS), n=0))
+    answer = answered(parts, live=ItemState(PLAN).live)
     seen = set(world.state(SETTINGS).ring.item.tolist())
     assert answer.rung is Rung.STATIC
     assert answer.ids == [item for item, number in parts.static if number not in seen][:10]
@@ -207,24 +211,20 @@ def test_no_release_and_no_live_table_is_an_empty_slate_not_an_error() -> None:
 
 
 def test_popularity_lists_without_anything_fall_to_the_standing_list(parts: Parts) -> None:
-    answer = answered(dataclasses.replace(parts, models=None), live=world.table(SETTINGS).with_top([]))
+    answer = answered(dataclasses.replace(parts, models=None), live=world.live_with_top(SETTINGS, []))
     assert answer.rung is Rung.STATIC
     assert len(answer.ids) == 10
 
 
 def test_a_live_table_whose_writer_died_falls_to_the_standing_list(parts: Parts) -> None:
-    class Stuck(world.Table):
-        def consistent(self, _: Callable[[], Any]) -> Any:
-            raise StateError.damaged("live item table", "its writer died")
-
-    whole = world.table(SETTINGS)
-    stuck = Stuck(**{field.name: getattr(whole, field.name) for field in dataclasses.fields(whole)})
-    assert answered(parts, live=stuck).rung is Rung.STATIC
+    items = world.walk(SETTINGS).items
+    items.table.header[SEQUENCE] |= 1  # a publication that was never finished
+    assert answered(parts, live=items.live).rung is Rung.STATIC
 
 
 def test_a_live_table_of_another_plan_is_not_ranked_on(parts: Parts) -> None:
-    narrow = dataclasses.replace(world.table(SETTINGS), values=np.zeros((world.N_ITEMS, 2), np.float32))
-    assert answered(parts, live=narrow).rung is Rung.RETRIEVAL
+    other = world.settings(features={"only": {"entity": "item", "count": {"window": "7d"}}})
+    assert answered(parts, live=world.walk(other).live).rung is Rung.RETRIEVAL
 
 
 @pytest.mark.parametrize("rung", ORDER)
@@ -240,9 +240,10 @@ def test_a_shrinking_budget_steps_down_the_ladder(parts: Parts) -> None:
 
 
 def test_hidden_and_undescribed_items_are_never_shown_on_any_rung(parts: Parts) -> None:
-    live = world.table(SETTINGS)
-    live.flags[::2] = DESCRIBED | HIDDEN
-    live.flags[1::6] = 0
+    items = world.walk(SETTINGS).items
+    items.table.flags[: world.N_ITEMS : 2] = DESCRIBED | HIDDEN
+    items.table.flags[1 : world.N_ITEMS : 6] = 0
+    live = items.live
     for rung in ORDER:
         answer = answered(parts, live=live, budget=Budget(best=rung), request=Request(user="user0", n=50, pin=["film0"], boost={"film1": 5.0}))
         assert (live.flags[answer.numbers] == DESCRIBED).all()
@@ -253,12 +254,21 @@ def test_a_filter_is_filled_from_the_whole_catalogue(ask: Callable[..., Ranked])
 
 
 def test_changed_attributes_are_filtered_on_at_once(parts: Parts) -> None:
-    recommender, live = Recommender(parts, PLAN, SETTINGS), world.table(SETTINGS)
+    recommender, shop = Recommender(parts, PLAN, SETTINGS), world.walk(SETTINGS)
     request = Request(filter={"genre": "horror"}, n=5)
-    before = recommender.recommend(request, world.state(SETTINGS), live, world.NOW_US, 1)
-    live.attributes[before.numbers[0], 0, 0] = 1
-    after = recommender.recommend(request, world.state(SETTINGS), dataclasses.replace(live, catalogue_version=2), world.NOW_US, 1)
+    before = recommender.recommend(request, world.state(SETTINGS), shop.live, world.NOW_US, 1)
+    shop.items.upsert(int(before.numbers[0]), Item(before.ids[0], attributes={"genre": ["drama"]}))
+    shop.items.publish(offset=world.N_EVENTS + 1)
+    after = recommender.recommend(request, world.state(SETTINGS), shop.live, world.NOW_US, 1)
     assert before.numbers[0] not in after.numbers
+
+
+def test_a_filter_asked_of_one_live_table_says_nothing_of_another(parts: Parts) -> None:
+    recommender, first, second = Recommender(parts, PLAN, SETTINGS), world.walk(SETTINGS), world.walk(SETTINGS)
+    second.items.table.attributes[:, 0, 0] = 1
+    request = Request(filter={"genre": "horror"})
+    answers = [recommender.recommend(request, world.state(SETTINGS), shop.live, world.NOW_US, 1) for shop in (first, second)]
+    assert [len(answer.ids) for answer in answers] == [10, 0]
 
 
 def test_a_boosted_value_moves_its_items_up(ask: Callable[..., Ranked]) -> None:

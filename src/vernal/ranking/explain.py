@@ -76,7 +76,8 @@ def why(mask: int, placed_by: int, names: Sequence[str], values: NDArray[np.floa
     """
     strongest = [int(i) for i in np.argsort(-np.abs(contributions), kind="stable")[:TOP_FEATURES] if contributions[i] != 0]
     moved = [Moved(names[i], None if np.isnan(values[i]) else float(values[i]), round(float(contributions[i]), 6)) for i in strongest]
-    raised = [names[i] for i in strongest if contributions[i] >= LEAST_SHARE * contributions[contributions > 0].sum() > 0]
+    least = LEAST_SHARE * float(np.maximum(contributions, 0).sum())
+    raised = [names[i] for i in strongest if contributions[i] >= least > 0]
     return Why(sources_of(mask), moved, sentence(sources_of(mask), placed_by, raised, like))
 
 

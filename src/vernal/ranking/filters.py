@@ -22,16 +22,16 @@ class Bitmaps:
     """Bitmaps of the filters asked last, each valid for one version of the catalogue."""
 
     def __init__(self) -> None:
-        self.kept: OrderedDict[Filter, tuple[int, int, NDArray[np.uint8]]] = OrderedDict()
+        self.kept: OrderedDict[Filter, tuple[LiveTable, tuple[int, int], NDArray[np.uint8]]] = OrderedDict()
 
     def of(self, wanted: Filter, live: LiveTable) -> NDArray[np.uint8] | None:
         """(live.n,) uint8, 1 = passes; none for the empty filter."""
         if not wanted:
             return None
-        version, n = live.catalogue_version, live.n
+        version = (live.catalogue_version, live.n)
         found = self.kept.get(wanted)
-        if found is None or found[:2] != (version, n):
-            found = (version, n, bitmap(wanted, live.attributes, n))
+        if found is None or found[0] is not live or found[1] != version:
+            found = (live, version, bitmap(wanted, live.attributes, live.n))
             self.kept[wanted] = found
         self.kept.move_to_end(wanted)
         while len(self.kept) > KEPT:

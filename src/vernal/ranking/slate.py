@@ -84,7 +84,7 @@ def settled(keys: NDArray[np.uint64], utility: Floats, item: Ints) -> Ints:
     """Positions by descending utility, equal ones by item number; one pass over keys that are nearly in order."""
     order = np.empty(len(keys), np.int32)
     for at in range(len(keys)):
-        i = np.int32(keys[at] & np.uint64(0xFFFFFFFF))
+        i = int(keys[at] & np.uint64(0xFFFFFFFF))
         moved = at
         while moved > 0 and better(i, order[moved - 1], utility, item):
             order[moved] = order[moved - 1]
