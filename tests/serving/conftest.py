@@ -7,14 +7,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from shop import Server, key_of, open_shop, train
+from shop import Server, key_of, trained
+
+from vernal.app import Workspace
 
 
 @pytest.fixture(scope="session")
 def shop_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("shop")
-    train(open_shop(folder))
-    return folder
+    return trained(tmp_path_factory.mktemp("shop"))
 
 
 @pytest.fixture(scope="session")
@@ -37,5 +37,12 @@ def client(server):
 @pytest.fixture
 def own_shop(tmp_path):
     """A trained shop of this test alone."""
-    train(open_shop(tmp_path))
-    return tmp_path
+    return trained(tmp_path)
+
+
+@pytest.fixture
+def workspace(own_shop):
+    """The same shop, opened by this process."""
+    opened = Workspace.open(own_shop / "vernal.toml")
+    yield opened
+    opened.close()

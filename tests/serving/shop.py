@@ -17,6 +17,7 @@ import httpx
 import numpy as np
 
 from vernal.app import Workspace
+from vernal.clock import SystemClock
 from vernal.events.schema import Event, Item, Kind
 from vernal.ranking.features import feature_names
 from vernal.ranking.parts import save_static
@@ -94,6 +95,14 @@ def train(workspace: Workspace, seed: int = 0, reason: str = "test") -> str:
     return name
 
 
+def trained(folder: Path, toml: str = TOML) -> Path:
+    """A shop with a release, everything closed again."""
+    workspace = open_shop(folder, toml)
+    train(workspace)
+    workspace.close()
+    return folder
+
+
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
@@ -157,8 +166,7 @@ class Server:
 
 def key_of(folder: Path, *scopes: str) -> str:
     """A new key of a shop."""
-    workspace = Workspace.open(folder / "vernal.toml")
-    return Keys(workspace.keys_path, workspace.clock).add("test", scopes)
+    return Keys(folder / "data" / "keys.json", SystemClock()).add("test", scopes)
 
 
 def event(user: str, item: str, kind: str = "view", **more: object) -> dict[str, object]:

@@ -13,7 +13,6 @@ def segment(server, admin_key):
     failures = []
     made = Segment(admin_key, host=server.url, on_error=lambda error, batch: failures.append((error, batch)), max_retries=0, sync_mode=True)
     yield made
-    made.join()
     assert not failures
 
 

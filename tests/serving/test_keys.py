@@ -46,11 +46,18 @@ def test_a_revoked_key_has_no_scope(keys):
     assert keys.scopes(key) == frozenset()
 
 
-def test_another_process_sees_a_new_key_at_its_next_look(keys, monkeypatch):
+def test_another_process_knows_a_new_key_at_once(keys):
     other = Keys(keys.path, ManualClock())
     key = keys.add("shop", ["serve"])
-    monkeypatch.setattr(module, "RELOAD_S", 0.0)
     assert other.scopes(key) == {"serve"}
+
+
+def test_another_process_forgets_a_revoked_key_at_its_next_look(keys, monkeypatch):
+    key = keys.add("shop", ["serve"])
+    other = Keys(keys.path, ManualClock())
+    keys.remove(key.split("_")[1])
+    monkeypatch.setattr(module, "RELOAD_S", 0.0)
+    assert other.scopes(key) == frozenset()
 
 
 def test_an_unknown_scope_is_answered_with_the_nearest_known_one(keys):

@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-from shop import TOML, Server, open_shop, train
+from shop import TOML, Server, trained
 
 CALLERS = 300
 
@@ -13,7 +13,7 @@ CALLERS = 300
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     folder = tmp_path_factory.mktemp("small")
-    train(open_shop(folder, TOML.replace("deadline_ms = 2000", "deadline_ms = 2000\nqueue = 4")))
+    trained(folder, TOML.replace("deadline_ms = 2000", "deadline_ms = 2000\nqueue = 4"))
     with Server(folder, workers=1) as running:
         yield running
 
@@ -71,7 +71,7 @@ def test_ingest_is_shed_too_and_what_was_acknowledged_is_there(small):
 
 
 def test_a_deadline_that_has_passed_lowers_the_rung(tmp_path):
-    train(open_shop(tmp_path, TOML.replace("deadline_ms = 2000", "deadline_ms = 0.05")))
+    trained(tmp_path, TOML.replace("deadline_ms = 2000", "deadline_ms = 0.05"))
     with Server(tmp_path, workers=1) as server, server.client() as client:
         answer = client.post("/v1/recommend", json={"user": "u1"})
         assert (answer.status_code, answer.json()["rung"]) == (200, "static")

@@ -10,9 +10,8 @@ import time
 
 import httpx
 import pytest
-from shop import N_ITEMS, Server, event, ids, open_shop, train
+from shop import N_ITEMS, Server, event, ids, key_of, open_shop, train
 
-from vernal.app import Workspace
 from vernal.events.schema import Kind
 
 
@@ -128,15 +127,14 @@ def test_a_full_disk_refuses_ingest_with_507_while_slates_go_on_and_recovers_by_
         assert client.get("/v1/users/full").json()["events"] == 1
 
 
-def test_a_stop_lets_calls_in_hand_finish_and_keeps_every_slate(running):
+def test_a_stop_lets_calls_in_hand_finish_and_keeps_every_slate(running, workspace):
     rec_ids = []
     with running.client() as client:
         for _ in range(50):
             rec_ids.append(client.post("/v1/recommend", json={"user": "u2"}).json()["rec_id"])
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(30) == 0
-    log = Workspace.open(running.folder / "vernal.toml").log
-    logged = {slate.rec_id for batch in log.read(0, 10**6, frozenset({Kind.SLATES})) for slate in batch.records}
+    logged = {slate.rec_id for batch in workspace.log.read(0, 10**6, frozenset({Kind.SLATES})) for slate in batch.records}
     assert logged == set(rec_ids)
 
 
@@ -146,6 +144,7 @@ def test_without_a_release_popular_items_are_answered_and_a_first_one_is_picked_
         before = client.post("/v1/recommend", json={"user": "u1"}).json()
         assert (before["release"], before["rung"].startswith("trending"), len(before["items"])) == ("", True, 10)
         name = train(workspace)
+        workspace.close()
         assert until(lambda: client.post("/v1/recommend", json={"user": "u1"}).json()["release"] == name)
 
 
@@ -157,8 +156,7 @@ def test_an_empty_workspace_serves_empty_slates_and_no_errors(tmp_path):
         assert client.get("/readyz").status_code == 200
 
 
-def test_releases_are_swapped_under_load_without_an_error(running):
-    workspace = Workspace.open(running.folder / "vernal.toml")
+def test_releases_are_swapped_under_load_without_an_error(running, workspace):
     names = [workspace.releases.champion(), train(workspace, seed=1)]
     stopped, statuses, seen = threading.Event(), [], set()
 
@@ -182,10 +180,7 @@ def test_releases_are_swapped_under_load_without_an_error(running):
     assert set(statuses) == {200}
 
 
-def test_a_rollback_over_http_brings_the_release_before_back(running):
-    from shop import key_of
-
-    workspace = Workspace.open(running.folder / "vernal.toml")
+def test_a_rollback_over_http_brings_the_release_before_back(running, workspace):
     first, second = workspace.releases.champion(), train(workspace, seed=2)
     with running.client(key_of(running.folder, "admin", "serve")) as client:
         assert until(lambda: client.get("/v1/releases").json()["serving"] == second)
@@ -193,8 +188,7 @@ def test_a_rollback_over_http_brings_the_release_before_back(running):
         assert until(lambda: client.post("/v1/recommend", json={"user": "u1"}).json()["release"] == first)
 
 
-def test_a_broken_release_on_disk_never_stops_answers(running):
-    workspace = Workspace.open(running.folder / "vernal.toml")
+def test_a_broken_release_on_disk_never_stops_answers(running, workspace):
     first, second = workspace.releases.champion(), train(workspace, seed=3)
     workspace.releases.roll_back("test")
     file = next((workspace.releases.root / second).glob("*.npy"))

@@ -1,11 +1,11 @@
 """From a ranked slate to what is answered and what is logged. Pure, so replay makes the same bytes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from vernal.events.schema import Slate
-from vernal.ranking.explain import sources_of
+from vernal.ranking.explain import Why, sources_of
 from vernal.ranking.recommender import Ranked
 from vernal.ranking.request import Request
 from vernal.serving.messages import SlateAnswer, SlateItem
@@ -20,7 +20,7 @@ def slate_answer(ranked: Ranked, request: Request, rec_id: str, title: Callable[
     ----------
     title : item number -> title, as known at the answer's item offset
     """
-    whys = ranked.reasons or [None] * len(ranked.ids)
+    whys: Sequence[Why | None] = ranked.reasons or [None] * len(ranked.ids)
     columns = zip(ranked.ids, ranked.scores.tolist(), ranked.sources.tolist(), ranked.propensities.tolist(), ranked.numbers.tolist(), whys, strict=True)
     items = [SlateItem(item, score, sources_of(mask), propensity, title(number), why) for item, score, mask, propensity, number, why in columns]
     return SlateAnswer(rec_id, ranked.release, request.scenario, arm, str(ranked.rung), items, list(ranked.notes))

@@ -37,5 +37,6 @@ class Folding:
             pass
 
     def close(self) -> None:
+        self.worker.close()
         self.state.close()
         self.kept.close()

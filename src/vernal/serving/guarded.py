@@ -6,6 +6,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 65_536
 HEAD_TIMEOUT_S = 10.0
+LINGER_S = 0.5
 BODY_COMES = -(2**60)
 
 
@@ -14,12 +15,15 @@ class Guarded(HttpToolsProtocol):
 
     head_bytes = 0  # of the request that is coming; negative while its body comes
     head_timer: asyncio.TimerHandle | None = None
+    refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.wait_for_head()
 
     def data_received(self, data: bytes) -> None:
+        if self.refused:
+            return
         self.head_bytes += len(data)
         super().data_received(data)
         if self.head_bytes > MAX_HEAD_BYTES:
@@ -50,8 +54,9 @@ class Guarded(HttpToolsProtocol):
 
     def refuse(self, status: bytes) -> None:
         self.head_came()
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self.refused:
             return
         if self.head_bytes:  # a connection on which nothing was asked just ends
             self.transport.write(b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
-        self.transport.close()
+        self.refused = True
+        self.loop.call_later(LINGER_S if self.head_bytes else 0, self.transport.close)  # what still comes is read and dropped, or the answer would be lost

@@ -88,8 +88,8 @@ class Application:
             return failure(error)
         except RefusedError as refused:
             return failure(refused.error, refused.status)
-        except RecursionError:
-            return failure(RequestError.invalid("body", "nested too deep", f"at most {MAX_DEPTH} levels"))
+        except (UnicodeEncodeError, OverflowError, RecursionError) as error:  # what JSON can say and no store can hold
+            return failure(RequestError.invalid("body", str(error), f"valid Unicode, numbers of 64 bits, at most {MAX_DEPTH} levels"))
         except (HungUpError, asyncio.CancelledError):
             raise
         except Exception:

@@ -89,7 +89,8 @@ async def stored(service: Service, call: Call, kind: Kind, made: Sequence[Any]) 
     if bad:
         await asyncio.to_thread(service.dead_letters.put, call.route, kind, bad)
     receipts = await service.appends.append(kind, good) if good else []
-    applied = await service.applied.reached(max((r.offset for r in receipts), default=0))
+    waited = service.applied if kind is Kind.EVENTS else service.recorded
+    applied = await waited.reached(max((r.offset for r in receipts), default=0))
     result = summary(made, receipts, applied)
     counted(service, NAMES[kind], result)
     return result

@@ -55,6 +55,8 @@ class Keys:
 
     def scopes(self, key: str) -> frozenset[str]:
         """Scopes of a key; none for a key nobody made. Cost: 2 us."""
+        if key_id(key) not in self.known:  # perhaps it was made a moment ago
+            self.checked = -RELOAD_S
         self.refresh()
         found = self.known.get(key_id(key))
         given = digest(key)

@@ -7,6 +7,7 @@ it, so none of them can disagree with another.
 import urllib.parse
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import msgspec
@@ -103,7 +104,7 @@ class Route:
     query: Mapping[str, str] = field(default_factory=dict)
     max_body: int = MAX_BODY_BYTES
 
-    @property
+    @cached_property
     def name(self) -> str:
         return f"{self.method} {self.path}"
 

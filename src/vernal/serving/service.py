@@ -42,7 +42,8 @@ class Service:
     champion: Champion[Recommender]
     slates: SlateLog
     tickets: Tickets
-    applied: Applied
+    applied: Applied  # to the state that slates are made from
+    recorded: Applied  # to that and to the records that are read back
     dead_letters: DeadLetters
     meters: Meters
     table: "Table | None" = None

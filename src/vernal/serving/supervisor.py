@@ -69,6 +69,7 @@ class Supervisor:
     say: Say
     members: list[Member] = field(default_factory=list)
     stopping: bool = False
+    folded: bool = False  # whether the stream worker was ready once: what API workers read exists from then on
 
     @property
     def require_keys(self) -> bool:
@@ -113,7 +114,7 @@ class Supervisor:
         for member in self.members:
             if member.process is not None and member.process.poll() is not None:
                 self.buried(member)
-            if member.process is None and time.monotonic() >= member.not_before:
+            if member.process is None and time.monotonic() >= member.not_before and (self.folded or member.role == "stream"):
                 self.start(member, life_fd)
         waiting = {member.ready_fd: member for member in self.members if member.ready_fd >= 0}
         for descriptor in select.select(list(waiting), [], [], TICK_S)[0]:
@@ -140,6 +141,7 @@ class Supervisor:
     def heard(self, member: Member) -> None:
         """A byte means ready; a closed pipe means that the process died first."""
         member.ready = bool(os.read(member.ready_fd, 1))
+        self.folded |= member.ready and member.role == "stream"
         os.close(member.ready_fd)
         member.ready_fd = -1
 

@@ -122,7 +122,7 @@ def assembled(workspace: Workspace, child: Child, table: Table) -> Service:
     """Everything a worker holds, opened and warm."""
     settings, plan, clock = workspace.settings, workspace.plan, workspace.clock
     meters = Meters(workspace.data / "meters", child.name, operations.layout(table))
-    state, live = workspace.state(), LiveItems.attach(workspace.live_dir)
+    state, kept, live = workspace.state(), workspace.records(), LiveItems.attach(workspace.live_dir)
 
     def build(release: Release | None) -> Recommender:
         parts = Parts.of(release, plan) if release else Parts()
@@ -136,13 +136,14 @@ def assembled(workspace: Workspace, child: Child, table: Table) -> Service:
         appends=appends,
         state=state,
         live=live,
-        records=Records(workspace.records()),
+        records=Records(kept),
         plan=plan,
         releases=workspace.releases,
         champion=Champion(workspace.releases, build, meters),
         slates=SlateLog(appends, meters),
         tickets=Tickets(child.index),
         applied=Applied(state.offset),
+        recorded=Applied(lambda: min(state.offset(), kept.offset())),
         dead_letters=workspace.dead_letters,
         meters=meters,
         table=table,
