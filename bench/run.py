@@ -18,7 +18,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 RESULTS, PAGE = HERE / "results", HERE.parent / "docs" / "benchmarks.md"
-NOT_CLAIMS = {"run", "claims"}
+NOT_CLAIMS = {"run", "claims", "__init__"}
 HEAD = """# Benchmarks
 
 Made by `make bench` from `bench/results/*.json`; do not edit. One file per claim: `bench/<claim>.py`, run alone with `make bench CLAIM=<claim>`.

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from vernal import __version__
 from vernal.cli.terminal import Answer, Terminal, VerbParser
 from vernal.errors import RequestError, VernalError
 
@@ -49,7 +50,7 @@ def main(words: Sequence[str] | None = None) -> int:
         terminal.write(overview())
         return 0
     if words[0] in ("-V", "--version"):
-        terminal.write(f"vernal {version()}")
+        terminal.write(f"vernal {__version__}")
         return 0
     return guarded(words[0], words[1:], terminal)
 
@@ -97,7 +98,3 @@ def overview() -> str:
     width = max(map(len, VERBS))
     lines = [f"  {verb:<{width}}  {about}" for verb, about in VERBS.items()]
     return "\n".join(["usage: vernal VERB [thing] [--json]", "", *lines, "", "`vernal VERB --help` tells the rest."])
-
-
-def version() -> str:
-    return importlib.metadata.version("vernal")

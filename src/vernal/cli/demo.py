@@ -32,7 +32,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
     with Workspace.open(file) as workspace:
         imported(workspace, terminal)
         if workspace.releases.champion() is None:
-            trained(workspace, terminal)
+            terminal.write(trained(workspace, terminal).text)
         return served(file, workspace, options, terminal)
 
 

@@ -32,8 +32,11 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
 
 
 def headline(manifest: Manifest) -> str:
-    """The plain numbers among a release's metrics, in their own words."""
-    return "  ".join(f"{name} {value:.4g}" for name, value in manifest.metrics.items() if isinstance(value, int | float))
+    """How a release did on the stretch held back from it, beside the best list."""
+    found = manifest.metrics.get("evaluation")
+    if not found:
+        return "not evaluated"
+    return f"NDCG@10 {found['release']['ndcg@10']:.4f}, {found['ratio'][0]:.2f}x the best list ({found['best_list']})"
 
 
 def moment(us: int) -> str:

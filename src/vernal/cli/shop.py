@@ -103,4 +103,4 @@ def title() -> pl.Expr:
     name = pl.coalesce("product_type", "product_category", "department", pl.lit("Product")).str.to_titlecase()
     size = pl.when(pl.col("package_size").is_null()).then(pl.lit("")).otherwise(pl.lit(", ") + pl.col("package_size"))
     brand = pl.when(pl.col("brand") == "Private").then(pl.lit(" (store brand)")).otherwise(pl.lit(""))
-    return (name + size + brand).alias("title")
+    return (name + size + brand).str.replace_all(r"\s+", " ").alias("title")

@@ -1,11 +1,11 @@
 """A workspace as it stands: folded up to the end of the log, by the server if one runs, else by us, and ready to answer."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import cached_property
 
 from vernal.app import Workspace
-from vernal.cli.terminal import Terminal
+from vernal.cli.terminal import Progress, Terminal
 from vernal.errors import StateError
 from vernal.features.fold import user_state
 from vernal.features.live import LiveItems
@@ -15,6 +15,8 @@ from vernal.features.weights import hop
 from vernal.ranking.parts import Parts
 from vernal.ranking.recommender import Recommender
 from vernal.serving.folding import Folding
+
+WORTH_SAYING = 10_000  # records
 
 
 def fold(workspace: Workspace, terminal: Terminal) -> int:
@@ -32,14 +34,21 @@ def fold(workspace: Workspace, terminal: Terminal) -> int:
 
 def folded(workspace: Workspace, terminal: Terminal) -> int:
     """Folds until nothing is left; says so when that was more than a moment's work."""
-    folding, total, end = Folding(workspace), 0, workspace.log.end()
-    behind = end - folding.state.offset()
-    with terminal.stage("fold") if behind > 10_000 else ExitStack(), terminal.progress() as progress:
-        while done := folding.step():
-            total += done
-            progress("fold", folding.state.offset(), end)
-        folding.catch_up()
-    folding.close()
+    with closing(Folding(workspace)) as folding:
+        if workspace.log.end() - folding.state.offset() < WORTH_SAYING:
+            return steps(workspace, folding, lambda *_: None)
+        with terminal.stage("fold") as stage, terminal.progress() as progress:
+            total = steps(workspace, folding, progress)
+            stage.counts(f"{total:,} records")
+        return total
+
+
+def steps(workspace: Workspace, folding: Folding, progress: Progress) -> int:
+    total, end = 0, workspace.log.end()
+    while done := folding.step():
+        total += done
+        progress("fold", folding.state.offset(), end)
+    folding.catch_up()
     return total
 
 
