@@ -17,6 +17,7 @@ class CatalogueBuilder:
     -------
     >>> builder = CatalogueBuilder(["genre"])
     >>> builder.put(0, Item("a", title="A", attributes={"genre": ["crime", "drama"]}))
+    [[1, 2]]
     >>> catalogue = builder.build(["a"])
     >>> catalogue.attributes[0, 0].tolist(), catalogue.vocabularies[0]
     ([1, 2, 0, 0], ['', 'crime', 'drama'])
