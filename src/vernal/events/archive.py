@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vernal.errors import StateError
-from vernal.events.ports import EventLog
+from vernal.events.ports import EventReader
 from vernal.events.schema import Batch, Event, Kind, Slate
 from vernal.release import sync
 from vernal.terms import DAY_S, EVENT_ID, ITEM, OFFSET, POSITION, PROPERTIES, REC_ID, RECEIVED_AT, SESSION, TIME, TYPE, US_PER_S, USER, VALUE
@@ -84,7 +84,7 @@ class Archive:
         """The newest offset that is archived."""
         return self.progress.archived
 
-    def sync(self, log: EventLog) -> int:
+    def sync(self, log: EventReader) -> int:
         """Archives what the log has and the files have not; returns how many records were written.
 
         One process at a time. Cost: about 4 us per event and 5 ms per file.
@@ -102,7 +102,7 @@ class Archive:
         self.progress = msgspec.structs.replace(self.progress, **changes)
         appear(self.path / "_archive.json", msgspec.json.encode(self.progress))
 
-    def write_range(self, log: EventLog, after: int, until: int) -> int:
+    def write_range(self, log: EventReader, after: int, until: int) -> int:
         """Writes the parts of offsets (after, until]; the same input gives the same names."""
         parts: defaultdict[Partition, list[Row]] = defaultdict(list)
         for batch in self.read(log, after, until):
@@ -115,7 +115,7 @@ class Archive:
         return sum(len(rows) for rows in parts.values())
 
     @staticmethod
-    def read(log: EventLog, after: int, until: int) -> Iterator[Batch]:
+    def read(log: EventReader, after: int, until: int) -> Iterator[Batch]:
         while after < until:
             last = after
             for batch in log.read(after, kinds=frozenset(FOLDERS)):

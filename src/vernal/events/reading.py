@@ -15,7 +15,7 @@ from vernal.config import Items, Settings
 from vernal.events.archive import Archive
 from vernal.events.catalogue import CatalogueBuilder
 from vernal.events.history import Catalogue, History, fixed_points
-from vernal.events.ports import EventLog
+from vernal.events.ports import EventReader
 from vernal.events.schema import Batch, Event, Kind, Slate
 from vernal.terms import FIRST_TYPE_CODE, IMPRESSION, IMPRESSION_CODE, ITEM, OFFSET, OTHER_CODE, RECEIVED_AT, TIME, TYPE, USER, VALUE
 
@@ -36,7 +36,7 @@ def type_codes(settings: Settings) -> dict[str, int]:
     return {IMPRESSION: IMPRESSION_CODE} | {name: FIRST_TYPE_CODE + position for position, name in enumerate(named)}
 
 
-def batches(log: EventLog, kinds: frozenset[Kind], after: int = 0, until: int | None = None) -> Iterator[Batch]:
+def batches(log: EventReader, kinds: frozenset[Kind], after: int = 0, until: int | None = None) -> Iterator[Batch]:
     """Every batch of these kinds with offsets in (after, until]; until = the end of the log as it is now."""
     until = log.end() if until is None else until
     while after < until:
@@ -51,7 +51,7 @@ def batches(log: EventLog, kinds: frozenset[Kind], after: int = 0, until: int | 
         after = last
 
 
-def read_history(log: EventLog, archive: Archive | None, codes: Mapping[str, int], until: int | None = None) -> History:
+def read_history(log: EventReader, archive: Archive | None, codes: Mapping[str, int], until: int | None = None) -> History:
     """Everything that happened, in order of arrival.
 
     Parameters
@@ -82,7 +82,7 @@ def read_history(log: EventLog, archive: Archive | None, codes: Mapping[str, int
     return in_order(columns.history()) if archived else columns.history()
 
 
-def read_catalogue(log: EventLog, items: Items, until: int | None = None) -> Catalogue:
+def read_catalogue(log: EventReader, items: Items, until: int | None = None) -> Catalogue:
     """What is known of every item, by item number.
 
     Only attributes named in `items.attributes` are coded. Cost: about 5 us per item record.
@@ -97,7 +97,7 @@ def read_catalogue(log: EventLog, items: Items, until: int | None = None) -> Cat
     return builder.build(ids)
 
 
-def read_slates(log: EventLog, after: int = 0) -> Iterator[tuple[int, Slate]]:
+def read_slates(log: EventReader, after: int = 0) -> Iterator[tuple[int, Slate]]:
     """Every logged slate above an offset, with its offset."""
     for batch in batches(log, frozenset({Kind.SLATES}), after):
         yield from enumerate(batch.records, batch.first)
