@@ -88,27 +88,28 @@ def update_top(top, cells, column, flags, touched, n_touched):  # type: ignore[n
     while size < LENGTH and top[size] >= 0:
         size += 1
     floor = cells[top[size - 1], column] if size == LENGTH else 0
-    if not changes(top, cells, column, floor, touched, n_touched):
+    if not changes(cells, column, floor, touched, n_touched):
         return
-    items, counts = np.empty(size + n_touched, np.int64), np.empty(size + n_touched, np.int64)
-    total = 0
+    items, total = np.empty(size + n_touched, np.int64), size
     for place in range(size):
-        items[total], counts[total] = top[place], cells[top[place], column]
-        total += 1
+        items[place] = top[place]
     for place in range(n_touched):
-        item = touched[place]
-        count = cells[item, column]
-        if count > 0 and count >= floor and not flags[item] & HIDDEN and not listed(top, size, item):
-            items[total], counts[total] = item, count
+        count = cells[touched[place], column]
+        if count > 0 and count >= floor and not flags[touched[place]] & HIDDEN:
+            items[total] = touched[place]
             total += 1
-    by_item = np.argsort(items[:total], kind="mergesort")
-    by_count = np.argsort(-counts[:total][by_item], kind="mergesort")
-    for place in range(min(total, LENGTH)):
-        top[place] = items[by_item[by_count[place]]]
+    by_item, counts, distinct = np.sort(items[:total]), np.empty(total, np.int64), 0
+    for place in range(total):
+        if place == 0 or by_item[place] != by_item[distinct - 1]:
+            by_item[distinct], counts[distinct] = by_item[place], -cells[by_item[place], column]
+            distinct += 1
+    by_count = np.argsort(counts[:distinct], kind="mergesort")
+    for place in range(min(distinct, LENGTH)):
+        top[place] = by_item[by_count[place]]
 
 
 @njit(cache=True, nogil=True)
-def changes(top, cells, column, floor, touched, n_touched):  # type: ignore[no-untyped-def]
+def changes(cells, column, floor, touched, n_touched):  # type: ignore[no-untyped-def]
     """Whether any touched item may be in the list now: those below its last entry cannot."""
     for place in range(n_touched):
         count = cells[touched[place], column]
@@ -116,10 +117,3 @@ def changes(top, cells, column, floor, touched, n_touched):  # type: ignore[no-u
             return True
     return False
 
-
-@njit(cache=True, nogil=True)
-def listed(top, size, item):  # type: ignore[no-untyped-def]
-    for place in range(size):
-        if top[place] == item:
-            return True
-    return False
