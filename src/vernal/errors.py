@@ -162,6 +162,10 @@ class StateError(VernalError):
         return cls("StateError", where=str(path), got="no address space left", expected="room in the map", hint="raise data.state_map_gb and start again")
 
     @classmethod
+    def past(cls, got: str) -> Self:
+        return cls("StateError", where="log", got=got, expected="nothing: a replay only reads", hint="write to the log itself")
+
+    @classmethod
     def damaged(cls, path: object, why: str) -> Self:
         return cls("StateError", where=str(path), got=why, expected="a readable state", hint="run `vernal rebuild`: state is derived from the log")
 

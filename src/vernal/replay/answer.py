@@ -1,0 +1,134 @@
+"""Any past answer again, byte for byte.
+
+In: the rec_id of a logged slate. Out: the slate made anew from (release, state as of its offsets, request, seed), compared with the logged one field by
+field. State is folded from the log by the stream worker that serving runs, so there is no second way to compute it.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from vernal.clock import ManualClock
+from vernal.errors import RequestError
+from vernal.events.reading import read_slates
+from vernal.events.schema import Slate
+from vernal.features.fold import user_state
+from vernal.features.ports import StateStore
+from vernal.features.records import user_key
+from vernal.features.stream import StreamWorker
+from vernal.features.weights import hop
+from vernal.ranking.ladder import Budget, Rung
+from vernal.ranking.parts import Parts
+from vernal.ranking.recommender import Ranked, Recommender
+from vernal.ranking.request import Request
+from vernal.replay.past import PastLog
+from vernal.replay.ports import ReplaySpace
+from vernal.serving.answers import slate_answer, slate_record
+from vernal.serving.messages import SlateAnswer
+from vernal.terms import US_PER_S
+from vernal.testing.memory import MemoryState
+
+
+class Replayed(NamedTuple):
+    """An answer made again."""
+
+    logged: Slate
+    again: Slate
+    answer: SlateAnswer  # what the caller got, and would get
+    differences: tuple[str, ...]  # names of the fields that differ; none when the bytes are the same
+    notes: tuple[str, ...]  # why they may differ
+
+    @property
+    def same(self) -> bool:
+        return not self.differences
+
+
+def replay(space: ReplaySpace, rec_id: str, release: str | None = None) -> Replayed:
+    """The answer with this rec_id, made again.
+
+    Parameters
+    ----------
+    release : another release than the one that answered: what would it have said at that moment?
+
+    Raises
+    ------
+    RequestError
+        No such slate in the log.
+    ReleaseError
+        The release is not kept any more, or damaged.
+
+    Cost: the log up to the answer is folded again, about 10 us per event.
+    """
+    logged = found(space, rec_id)
+    with tempfile.TemporaryDirectory() as folder:
+        ranked, title = answered(space, logged, release, Path(folder))
+    request = msgspec.json.decode(logged.request, type=Request)
+    again = slate_record(ranked, request, rec_id, logged.time, logged.took_us, logged.arm)
+    names = dict(zip(ranked.numbers.tolist(), title, strict=True))
+    answer = slate_answer(ranked, request, rec_id, names.__getitem__, logged.arm)
+    return Replayed(logged, again, answer, differences(logged, again), notes(space, logged))
+
+
+def found(space: ReplaySpace, rec_id: str) -> Slate:
+    """The logged slate. Cost: the slates of the log are read until it turns up."""
+    for _, slate in read_slates(space.log):
+        if slate.rec_id == rec_id:
+            return slate
+    raise RequestError.invalid("rec_id", rec_id, "the rec_id of a slate in the log", "answers carry it; serving.log_slates must have been on")
+
+
+def answered(space: ReplaySpace, slate: Slate, release: str | None, folder: Path) -> tuple[Ranked, list[str]]:
+    """The ranked slate as of the logged offsets, and the titles of its items."""
+    state = MemoryState()
+    past = PastLog(space.log, min(slate.user_offset, slate.item_offset))
+    worker = StreamWorker(past, state, folder, space.plan, space.settings, ManualClock(slate.hop * US_PER_S))
+    try:
+        run(worker)
+        record = state.get(user_key(slate.user)) if slate.user else None
+        record, offset = advanced(worker, past, state, slate, record)
+        user = user_state(space.plan, record, hop(slate.time), offset)
+        name = release or slate.release
+        parts = Parts.of(space.releases.open(name), space.plan) if name else Parts()
+        request = msgspec.json.decode(slate.request, type=Request)
+        live = worker.items.live
+        ranked = Recommender(parts, space.plan, space.settings).recommend(request, user, live, slate.time, slate.seed, Budget(best=Rung(slate.rung)))
+        return ranked, [live.titles(int(number)) for number in ranked.numbers]
+    finally:
+        worker.close()
+
+
+def run(worker: StreamWorker) -> None:
+    """Folds everything that is seen."""
+    while worker.step():
+        pass
+
+
+def advanced(worker: StreamWorker, past: PastLog, state: StateStore, slate: Slate, record: bytes | None) -> tuple[bytes | None, int]:
+    """The user's record as of `user_offset`, after the item table has come to `item_offset`."""
+    later = max(slate.user_offset, slate.item_offset)
+    if past.until == later:
+        return record, slate.user_offset
+    past.until = later
+    run(worker)
+    if slate.user_offset == later:
+        record = state.get(user_key(slate.user)) if slate.user else None
+    return record, slate.user_offset
+
+
+def differences(logged: Slate, again: Slate) -> tuple[str, ...]:
+    return tuple(name for name in Slate.__struct_fields__ if getattr(logged, name) != getattr(again, name))
+
+
+def notes(space: ReplaySpace, slate: Slate) -> tuple[str, ...]:
+    """What has changed since and can change bytes."""
+    if not slate.release:
+        return ()
+    lineage = space.releases.manifest(slate.release).lineage
+    changed = []
+    if lineage.plan != space.plan.fingerprint:
+        changed.append("the feature plan is not the one the release was trained under")
+    if lineage.config != space.settings.fingerprint():
+        changed.append("settings that shape answers changed since the release was trained")
+    return tuple(changed)

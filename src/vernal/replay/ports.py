@@ -1,0 +1,19 @@
+"""What replay needs of a workspace; `app.Workspace` is one."""
+
+from typing import Protocol
+
+from vernal.config import Settings
+from vernal.events.ports import EventLog
+from vernal.features.definition import Plan
+from vernal.release import ReleaseStore
+
+
+class ReplaySpace(Protocol):
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def log(self) -> EventLog: ...
+    @property
+    def releases(self) -> ReleaseStore: ...
+    @property
+    def plan(self) -> Plan: ...

@@ -1,0 +1,235 @@
+"""Training: the log as it stands becomes a release.
+
+snapshot -> item models -> past requests as examples -> ranker -> backtest on the last stretch -> fit on everything -> release -> promotion
+
+The last stretch judges models and a ranker that never saw it; then the same settings are fitted on the whole log, which is what serves. Equal log, settings and
+seed give equal bytes, except that the search for hyper-parameters is cut off by its time budget (`training.budget_s = 0` switches it off).
+"""
+
+import importlib.metadata
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vernal.config import Settings, duration_s
+from vernal.errors import TrainingError
+from vernal.evaluation.backtest import Report, backtest, plain, showable
+from vernal.evaluation.splits import Cases, cases, positive_rows
+from vernal.events.history import Catalogue, History
+from vernal.events.reading import read_catalogue, read_history, type_codes
+from vernal.features.definition import Plan
+from vernal.features.walk import Walk
+from vernal.ranking.features import feature_names
+from vernal.ranking.parts import Parts, save_static
+from vernal.ranking.ranker import Ranker, fit_ranker
+from vernal.ranking.recommender import Recommender
+from vernal.release import Lineage, Release
+from vernal.retrieval.ials import Hyper
+from vernal.retrieval.models import ItemModels, fit
+from vernal.retrieval.tuner import tune
+from vernal.terms import US_PER_S
+from vernal.training.examples import Examples, joined, simulate
+from vernal.training.ports import Progress, TrainingSpace, silent
+
+LEAST_POSITIVES = 1  # below this there is nothing to learn from at all
+LEAST_BEFORE = 200  # positives a window needs before it, to be worth simulating
+LEAST_GROUPS = 20  # requests with an outcome a ranker needs
+FITTERS = 2  # item models fitted side by side; part of nothing that decides bytes
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The log as training sees it."""
+
+    plan: Plan
+    settings: Settings
+    history: History
+    catalogue: Catalogue
+    log_to: int  # newest log offset in it
+    as_of: int  # UTC us; everything in it was received before
+
+    @classmethod
+    def of(cls, space: TrainingSpace) -> "Snapshot":
+        """The whole log up to its present end.
+
+        Raises
+        ------
+        TrainingError
+            Not one positive event.
+        """
+        until = space.log.end()
+        history = read_history(space.log, space.archive, type_codes(space.settings), until)
+        found = int(positive_rows(history, space.settings.events).sum())
+        if found < LEAST_POSITIVES:
+            raise TrainingError.too_little("events", f"{found} positive events in {len(history)}", f"at least {LEAST_POSITIVES}")
+        catalogue = read_catalogue(space.log, space.settings.items, until)
+        return cls(space.plan, space.settings, history, catalogue, until, int(history.received_at[-1]) + 1)
+
+    @property
+    def last_stretch(self) -> tuple[int, int]:
+        """[begin, end) of the evaluation, UTC us."""
+        return self.as_of - duration_s(self.settings.training.evaluate_last) * US_PER_S, self.as_of
+
+    @property
+    def windows(self) -> list[tuple[int, int]]:
+        """[begin, end) of each past window, oldest first, that has a history to learn from before it."""
+        length, (end, _) = duration_s(self.settings.training.window) * US_PER_S, self.last_stretch
+        positive = positive_rows(self.history, self.settings.events)
+        arrivals = self.history.received_at[positive]
+        begins = [end - k * length for k in range(self.settings.training.windows, 0, -1)]
+        return [(begin, begin + length) for begin in begins if int(np.searchsorted(arrivals, begin)) >= LEAST_BEFORE]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training made, before it is a release."""
+
+    models: ItemModels
+    ranker: Ranker | None
+    report: Report | None
+    hyper: Hyper
+    notes: list[str] = field(default_factory=list)
+
+
+def train(space: TrainingSpace, progress: Progress = silent, *, promote: bool = True) -> tuple[Release, Report | None]:
+    """A new release of the log as it stands, put in charge, and how it did on the last stretch.
+
+    Parameters
+    ----------
+    progress : told (stage, done, total)
+    promote : false leaves the present release in charge
+
+    The report is none when the log is too short to hold anything back.
+
+    Raises
+    ------
+    TrainingError
+        Not one positive event.
+
+    Cost: bench/train_time.
+    """
+    progress("snapshot", 0, 1)
+    snapshot = Snapshot.of(space)
+    progress("snapshot", 1, 1)
+    trained = fitted(snapshot, progress)
+    release = committed(space, snapshot, trained)
+    if promote:
+        space.releases.promote(release.name, "trained")
+        space.releases.prune(space.settings.training.keep)
+    progress("release", 1, 1)
+    return release, trained.report
+
+
+def fitted(snapshot: Snapshot, progress: Progress = silent) -> Trained:
+    """Models, ranker and report of a snapshot."""
+    settings = snapshot.settings
+    training = settings.training
+    cut, end = snapshot.last_stretch
+    before = snapshot.history.before(cut)
+    hyper, _ = tune(before, settings, cut, training.seed) if len(before) else (Hyper(), [])
+    progress("search", 1, 1)
+    course = Course(snapshot, hyper, progress)
+    parts = list(course.windows()) if training.ranker else []
+    trial = ranker_of(parts, snapshot) if training.ranker else None
+    report, last = course.last(trial)
+    whole = course.models_of(end)
+    progress("models", 1, 1)
+    ranker = ranker_of([*parts, last], snapshot) if training.ranker else None
+    progress("ranker", 1, 1)
+    return Trained(whole, ranker, report, hyper)
+
+
+class Course:
+    """One pass through the snapshot: the windows, then the last stretch, with item models as of each beginning, fitted side by side."""
+
+    def __init__(self, snapshot: Snapshot, hyper: Hyper, progress: Progress) -> None:
+        self.snapshot, self.hyper, self.progress = snapshot, hyper, progress
+        self.walk = Walk(snapshot.plan, snapshot.settings, snapshot.history, snapshot.catalogue)
+        cut, end = snapshot.last_stretch
+        moments = [*(begin for begin, _ in snapshot.windows if snapshot.settings.training.ranker), cut, end]
+        self.pool = ThreadPoolExecutor(FITTERS)
+        self.fits = {at: self.pool.submit(self.fit, at) for at in moments}
+
+    def fit(self, at: int) -> ItemModels:
+        snapshot = self.snapshot
+        return fit(snapshot.history, snapshot.catalogue, snapshot.settings, at, snapshot.settings.training.seed, self.hyper)
+
+    def models_of(self, at: int) -> ItemModels:
+        """The models as of a beginning, waited for; asked for once."""
+        return self.fits.pop(at).result()
+
+    def windows(self) -> Iterator[Examples]:
+        """Examples of each past window."""
+        training, windows = self.snapshot.settings.training, self.snapshot.windows
+        for number, (begin, end) in enumerate(windows):
+            asked = self.asked(begin, end, max(1, training.requests // len(windows)), number)
+            yield self.simulated(self.models_of(begin), asked, number)
+            self.progress("examples", number + 1, len(windows))
+
+    def asked(self, begin: int, end: int, most: int, number: int) -> Cases:
+        snapshot = self.snapshot
+        every = cases(snapshot.history, snapshot.settings.events, begin, end, snapshot.settings.training.moments)
+        return every.sample(most, snapshot.settings.training.seed + number)
+
+    def simulated(self, models: ItemModels, asked: Cases, number: int) -> Examples:
+        snapshot = self.snapshot
+        return simulate(self.walk, models, snapshot.plan, snapshot.settings, asked, snapshot.settings.training.seed + number)
+
+    def last(self, ranker: Ranker | None) -> tuple[Report | None, Examples]:
+        """The backtest on the last stretch, and its examples for the final ranker."""
+        snapshot, (cut, end) = self.snapshot, self.snapshot.last_stretch
+        training, models = snapshot.settings.training, self.models_of(cut)
+        asked = self.asked(cut, end, training.evaluate_requests, len(snapshot.windows))
+        if not len(asked) or not snapshot.history.available_before(cut):
+            return None, Examples.none(len(feature_names(snapshot.plan)))
+        again = Walk(snapshot.plan, snapshot.settings, snapshot.history, snapshot.catalogue)
+        recommender = Recommender(Parts("trial", models, ranker), snapshot.plan, plain(snapshot.settings))
+        report = backtest(recommender, again, asked, showable(snapshot.catalogue, snapshot.history))
+        self.progress("evaluation", 1, 1)
+        return report, self.simulated(models, asked, len(snapshot.windows)) if training.ranker else Examples.none(0)
+
+
+def ranker_of(parts: list[Examples], snapshot: Snapshot) -> Ranker | None:
+    """A ranker fitted on the examples; none when there are too few to learn an order from."""
+    names = feature_names(snapshot.plan)
+    examples = joined(parts, len(names))
+    if not len(examples) or int(examples.groups[-1]) + 1 < LEAST_GROUPS:
+        return None
+    return fit_ranker(examples.features, examples.labels, examples.groups, snapshot.settings.training, names)
+
+
+def committed(space: TrainingSpace, snapshot: Snapshot, trained: Trained) -> Release:
+    """The release, sealed; a draft that fails to be written leaves nothing behind."""
+    draft = space.releases.draft()
+    try:
+        trained.models.save(draft)
+        if trained.ranker is not None:
+            trained.ranker.save(draft)
+        save_static(draft, standing_list(snapshot))
+        metrics = {"evaluation": trained.report.as_dict() if trained.report else None}
+        return space.releases.commit(draft, lineage(snapshot), metrics)
+    except BaseException:
+        space.releases.discard(draft)
+        raise
+
+
+def lineage(snapshot: Snapshot) -> Lineage:
+    return Lineage(
+        log_from=1,
+        log_to=snapshot.log_to,
+        as_of=snapshot.as_of,
+        config=snapshot.settings.fingerprint(),
+        plan=snapshot.plan.fingerprint,
+        code=importlib.metadata.version("vernal"),
+        seed=snapshot.settings.training.seed,
+    )
+
+
+def standing_list(snapshot: Snapshot, most: int = 500) -> list[tuple[str, int]]:
+    """(id, number) of what was most popular over the longest half-life, as of the snapshot: shown when nothing else works."""
+    walk = Walk(snapshot.plan, snapshot.settings, snapshot.history, snapshot.catalogue)
+    walk.to(snapshot.as_of)
+    row = walk.live.top[len(snapshot.plan.trending) - 1]
+    return [(snapshot.catalogue.ids[number], int(number)) for number in row[:most] if number >= 0]
