@@ -111,23 +111,20 @@ def search(index: Ivf, vectors: F32, query: F32, k: int) -> I32:
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def best_lists(centroids: F32, x: F32, wanted: int, keys: I64, spare: I64, bins: I32) -> I32:
+def best_lists(centroids: F32, x: F32, wanted: int, bins: I32) -> I32:
     """The `wanted` lists whose centroids have the largest product with x, best first."""
     n_lists, dim = centroids.shape
+    keys, spare = np.empty(n_lists, np.int64), np.empty(n_lists, np.int64)
     scores = np.empty(n_lists, np.float32)
     least = np.float32(0)
     for row in range(n_lists):
         scores[row] = dot(centroids[row], x, dim)
         least = min(least, scores[row])
-    size = 0
     for row in range(n_lists):
-        if size == keys.shape[0]:
-            size = shrink(keys, spare, bins, size, wanted)
-        keys[size] = key_of(scores[row] - least, row)
-        size += 1
-    size = shrink(keys, spare, bins, size, wanted)
-    lists, kept = np.empty(size, np.int32), np.empty(size, np.float32)
-    unpack(keys, size, lists, kept)
+        keys[row] = key_of(scores[row] - least, row)
+    size = shrink(keys, spare, bins, n_lists, wanted)
+    lists = np.empty(size, np.int32)
+    unpack(keys, size, lists, scores)
     return lists
 
 
@@ -153,9 +150,7 @@ def probe(
     code = code_of(x, step)
     while True:
         wanted = min(centroids.shape[0], n_probe if probed == 0 else n_probe * WIDENING)
-        held = keys[:size].copy()
-        lists = best_lists(centroids, x, wanted, keys, spare, bins)
-        keys[: held.shape[0]] = held
+        lists = best_lists(centroids, x, wanted, bins)
         for at in range(probed, lists.shape[0]):
             size, threshold = scan_list(start[lists[at]], start[lists[at] + 1], order, codes, scale, code, step, limit, size, threshold, n, flags, need, allowed, table, item_of, blocked, keys, spare, bins)
         size = shrink(keys, spare, bins, size, limit)
