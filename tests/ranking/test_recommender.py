@@ -321,6 +321,7 @@ def test_an_unknown_user_gets_an_answer_that_says_so(parts: Parts) -> None:
         ({"filter": {"gnre": "drama"}}, "did you mean 'genre'"),
         ({"filter": {"genre": "drma"}}, "did you mean 'drama'"),
         ({"filter": {"genre": ["drama", "x"]}}, "got 'x'"),
+        ({"filter": {"genre": []}}, "at least one value"),
         ({"boost": {"film1": 0.0}}, "above 0"),
         ({"boost": {"film1": float("nan")}}, "above 0"),
         ({"diversity": float("nan")}, "0 to 1"),

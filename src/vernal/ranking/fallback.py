@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from vernal.events.history import HIDDEN
 from vernal.ranking.ports import LiveTable
 from vernal.ranking.rules import Rules, permitted
 
@@ -53,7 +54,7 @@ def best_permitted(values: NDArray[np.float32], column: int, n: int, flags: NDAr
     """Insertion into a short sorted list; equal values by item number."""
     size, worth = 0, np.empty(len(out))
     for number in range(n):
-        if (flags[number] & (2 | need)) != need or (len(bitmap) > 0 and (number >= len(bitmap) or not bitmap[number])):
+        if (flags[number] & (HIDDEN | need)) != need or (len(bitmap) > 0 and (number >= len(bitmap) or not bitmap[number])):
             continue
         value = values[number, column] if column >= 0 else 0.0
         value = value if value == value else 0.0

@@ -152,6 +152,8 @@ class Naming:
         for attribute, values in wanted.items():
             column = self.column(attribute)
             names = [values] if isinstance(values, str) else list(values)
+            if not names:
+                raise RequestError.invalid(f"$.filter.{attribute}", names, "at least one value", "leave the attribute out to allow every value")
             codes = {name: self.code(column, name) for name in names}
             unknown = [name for name, code in codes.items() if code is None]
             if unknown and strict and self.live:
