@@ -42,7 +42,7 @@ CREATE INDEX IF NOT EXISTS batches_by_kind ON batches(kind, first);
 CREATE TABLE IF NOT EXISTS seen(key BLOB PRIMARY KEY, offset INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS items(number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE);
 """
-SETTINGS = ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}", "cache_size=-65536", "wal_autocheckpoint=4000", "journal_size_limit=67108864")
+SETTINGS = ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}", "cache_size=-65536", "wal_autocheckpoint=16000", "journal_size_limit=67108864")
 NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_TRUNCATE}
 END = "SELECT first + n - 1, received_at, arrivals FROM batches ORDER BY first DESC LIMIT 1"
 READ = """SELECT first, n, kind, received_at, arrivals, crc, payload FROM batches
@@ -78,7 +78,8 @@ class SqliteLog:
     LogError
         The file is no log.
 
-    Cost: about 5 us CPU per event in batches of 100, plus one fdatasync per append (bench/ingest_durable).
+    Cost: about 5 us CPU per event in large batches, 11 us in batches of 100 (every event dirties a page of `seen`, and a commit writes each dirty page
+    once), plus one fdatasync per append (bench/ingest_durable).
     """
 
     def __init__(self, path: Path, clock: Clock, max_bytes: int = 0) -> None:
