@@ -9,6 +9,7 @@ Exit status 1 when a claim that ran does not hold or failed to run.
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 RESULTS, PAGE = HERE / "results", HERE.parent / "docs" / "benchmarks.md"
-NOT_CLAIMS = {"run", "claims", "__init__"}
+REPORTS = re.compile(r"^from (?:bench\.)?claims import .*\breport\b", re.MULTILINE)
 HEAD = """# Benchmarks
 
 Made by `make bench` from `bench/results/*.json`; do not edit. One file per claim: `bench/<claim>.py`, run alone with `make bench CLAIM=<claim>`.
@@ -27,8 +28,8 @@ Every ratio is against a named peer or baseline measured in the same run, each i
 
 
 def claims() -> list[str]:
-    """The names of all claims: the files of this directory that are not the harness."""
-    return sorted(file.stem for file in HERE.glob("*.py") if file.stem not in NOT_CLAIMS)
+    """The names of all claims: the files of this directory that report."""
+    return sorted(file.stem for file in HERE.glob("*.py") if REPORTS.search(file.read_text(encoding="utf-8")))
 
 
 def main(words: Sequence[str]) -> int:
