@@ -6,9 +6,10 @@ import sys
 import threading
 from pathlib import Path
 
+from streaming import AFTER_US
 from worlds import settings as world
 
-from vernal.clock import SystemClock
+from vernal.clock import ManualClock
 from vernal.engines.lmdb import LmdbState
 from vernal.engines.sqlite import SqliteLog
 from vernal.features import stream
@@ -17,7 +18,7 @@ from vernal.features.definition import compile_plan
 
 def main(root: Path, delay_s: float) -> None:
     stream.PAGE, stream.SNAPSHOT_EVERY = 100, 500  # many commits and snapshots to be killed in
-    settings, clock = world(), SystemClock()
+    settings, clock = world(), ManualClock(AFTER_US)
     log, state = SqliteLog(root / "log.db", clock), LmdbState(root / "state", readonly=False, map_bytes=1 << 28)
     worker = stream.StreamWorker(log, state, root / "live", compile_plan(settings), settings, clock)
     threading.Timer(delay_s, os.kill, (os.getpid(), signal.SIGKILL)).start()

@@ -66,7 +66,10 @@ class Oracle:
 
     def values(self, view: View, events: Sequence[tuple[int, int, int, int]], ring: Sequence[tuple[int, int, int, int]], hop: int) -> list[float]:
         if view.rate is not None:
-            return [self.ratio(events, hop, w, self.types(view.rate.of), self.types(view.rate.per), view.rate.prior, view.rate.prior_mean) for w in weights_of(view.rate)]
+            return [
+                self.ratio(events, hop, w, self.types(view.rate.of), self.types(view.rate.per), view.rate.prior, view.rate.prior_mean)
+                for w in weights_of(view.rate)
+            ]
         kind = next(name for name in ("count", "sum", "mean", "min", "max", "distinct", "last", "recency", "first_seen") if getattr(view, name) is not None)
         aggregate: Aggregate = getattr(view, kind)
         types = self.types(aggregate.event)
@@ -95,7 +98,9 @@ class Oracle:
             return float(len({event[2] for event in inside if event[2] != 0xFFFFFFFF}))
         return (min if kind == "min" else max)(event[3] for event in inside) / 1_000 if inside else math.nan
 
-    def ratio(self, events: Sequence[tuple[int, int, int, int]], hop: int, weight: tuple[str, int], of: set[int], per: set[int], prior: float, mean: float) -> float:
+    def ratio(
+        self, events: Sequence[tuple[int, int, int, int]], hop: int, weight: tuple[str, int], of: set[int], per: set[int], prior: float, mean: float
+    ) -> float:
         above, below = (self.read("count", [e for e in events if e[1] in types], hop, weight) for types in (of, per))
         return (above + prior * mean) / (below + prior) if below + prior > 0 else math.nan
 

@@ -1,10 +1,8 @@
 """Plays facts into a log, as senders would: duplicates included, item records first."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from oracle import Fact
-from worlds import ATTRIBUTES, ITEMS, START_S
+from worlds import ATTRIBUTES, START_S
 
 from vernal.clock import ManualClock
 from vernal.events.ports import EventLog
@@ -13,11 +11,16 @@ from vernal.events.schema import Event, Item, Kind, Slate
 KINDS = {0: "other", 2: "view", 3: "buy"}
 WORDS = (["", "a", "b"], ["", "x", "y", "z"])
 BEFORE_US = (START_S - 3 * 86_400) * 1_000_000
+AFTER_US = (START_S + 15 * 86_400) * 1_000_000
 
 
 def describe(log: EventLog) -> None:
     records = [
-        Item(f"i{number}", title=f"thing {number}", attributes={name: [words[code] for code in codes if code] for name, words, codes in zip(("kind", "shade"), WORDS, row, strict=True)})
+        Item(
+            f"i{number}",
+            title=f"thing {number}",
+            attributes={name: [words[code] for code in codes if code] for name, words, codes in zip(("kind", "shade"), WORDS, row, strict=True)},
+        )
         for number, row in enumerate(ATTRIBUTES)
     ]
     log.append(Kind.ITEMS, records)
@@ -37,8 +40,3 @@ def send(log: EventLog, clock: ManualClock, fact: Fact, number: int) -> None:
 
 def slate_of(time: int, user: str, shown: np.ndarray) -> Slate:
     return Slate("r", time, user, "home", "", "", "full", b"{}", 0, 0, 0, 0, [f"i{n}" for n in shown], shown.tobytes(), b"", b"", b"")
-
-
-def arrivals(known: Sequence[Fact]) -> int:
-    assert len(ATTRIBUTES) == ITEMS
-    return known[-1].received_at + 1 if known else BEFORE_US

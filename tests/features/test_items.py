@@ -20,7 +20,9 @@ N = 5
 def columns(n: int, seed: int) -> tuple[np.ndarray, ...]:
     facts = [fact for fact in random_facts(n, seed) if fact.item >= 0 and fact.type]
     kinds = (np.int64, np.int64, np.uint8, np.int32)
-    return tuple(np.array(column, kind) for column, kind in zip(zip(*[(f.item, f.time // 1_000_000, f.type, f.value) for f in facts], strict=True), kinds, strict=True))
+    return tuple(
+        np.array(column, kind) for column, kind in zip(zip(*[(f.item, f.time // 1_000_000, f.type, f.value) for f in facts], strict=True), kinds, strict=True)
+    )
 
 
 def items(plan: Plan = PLAN, n: int = N, directory: Path | None = None) -> ItemState:

@@ -3,7 +3,7 @@ from oracle import Fact, Oracle, as_float32
 from worlds import ATTRIBUTES, random_facts, same
 from worlds import settings as world
 
-from vernal.config import Settings
+from vernal.config import Aggregate, Settings, View
 from vernal.features.definition import compile_plan
 from vernal.features.fold import fold_user
 from vernal.features.pairs import pair_values
@@ -38,5 +38,5 @@ def test_an_item_the_table_does_not_know_has_no_attributes() -> None:
 
 
 def test_a_plan_without_pairs_fills_nothing() -> None:
-    plan = compile_plan(Settings(features={"one": next(iter(SETTINGS.features.values()))}))
+    plan = compile_plan(Settings(features={"one": View(entity="item", count=Aggregate())}))
     pair_values(plan, EMPTY_RING, HOP, np.arange(3), TABLE, np.empty((3, 0), np.float32))

@@ -1,4 +1,5 @@
-from hypothesis import given, settings as limits
+from hypothesis import given
+from hypothesis import settings as limits
 from hypothesis import strategies as st
 from oracle import Oracle
 from worlds import settings

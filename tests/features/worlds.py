@@ -4,14 +4,20 @@ from collections.abc import Sequence
 
 import numpy as np
 from hypothesis import strategies as st
-
 from oracle import Fact
+
 from vernal.config import Aggregate, Events, EventType, Items, Rate, Settings, State, View
 from vernal.events.history import DESCRIBED, Catalogue, History
 
 START_S = 1_700_000_000
 USERS, ITEMS, DAYS = 3, 5, 9
-ATTRIBUTES = [[[1, 0, 0, 0], [2, 3, 0, 0]], [[1, 0, 0, 0], [3, 0, 0, 0]], [[2, 0, 0, 0], [0, 0, 0, 0]], [[0, 0, 0, 0], [2, 1, 3, 0]], [[2, 0, 0, 0], [1, 2, 0, 0]]]
+ATTRIBUTES = [
+    [[1, 0, 0, 0], [2, 3, 0, 0]],
+    [[1, 0, 0, 0], [3, 0, 0, 0]],
+    [[2, 0, 0, 0], [0, 0, 0, 0]],
+    [[0, 0, 0, 0], [2, 1, 3, 0]],
+    [[2, 0, 0, 0], [1, 2, 0, 0]],
+]
 HALF_LIVES, WINDOWS = ["30min", "1d"], ["10min", "1h", "6h", "1d", "2d", "5d"]
 
 

@@ -38,7 +38,14 @@ class Shared:
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             return lmdb.open(
-                str(self.path), map_size=self.map_bytes, readonly=self.readonly, metasync=False, readahead=False, max_readers=MAX_READERS, max_spare_txns=8, create=True
+                str(self.path),
+                map_size=self.map_bytes,
+                readonly=self.readonly,
+                metasync=False,
+                readahead=False,
+                max_readers=MAX_READERS,
+                max_spare_txns=8,
+                create=True,
             )
         except lmdb.Error as error:
             raise StateError.damaged(self.path, str(error)) from None

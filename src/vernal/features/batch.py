@@ -7,11 +7,11 @@ in a plain array. Tiles and raw events give the same integers, so each example t
 import numpy as np
 from numba import njit
 
+from vernal.features.fold import after
 from vernal.features.pairs import pair_rows
 from vernal.features.program import ADD, MEASURE, OP, WEIGHT, amount, clear, finish
 from vernal.features.readout import add_events, read_extremes, stamp_events
 from vernal.features.records import NO_ITEM
-from vernal.features.fold import after
 from vernal.features.weights import slot_of
 
 FINE_RING, HOUR_RING = 32, 64  # more tiles than any hop sees: 24 and 48
@@ -170,7 +170,12 @@ def take_event(row, columns, program, tiled, store, ring, kept, history, stamps)
         store_event(store, program[0], time, kind, np.int64(value))
     if kept == 2 * history:
         for place in range(history):
-            times[place], items[place], types[place], values[place] = times[history + place], items[history + place], types[history + place], values[history + place]
+            times[place], items[place], types[place], values[place] = (
+                times[history + place],
+                items[history + place],
+                types[history + place],
+                values[history + place],
+            )
         kept = history
     spot = kept
     while spot > 0 and after(times[spot - 1], types[spot - 1], items[spot - 1], values[spot - 1], time, kind, item, value):

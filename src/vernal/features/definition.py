@@ -116,7 +116,10 @@ class Plan:
     def fingerprint(self) -> str:
         """sha256 of everything the values depend on besides the log."""
         programs = (self.item, self.user, self.pair)
-        tables = [[*program.names, program.amounts[program.amounts.any(axis=(1, 2))].tolist(), program.cells.tolist(), program.outputs.tolist()] for program in programs]
+        tables = [
+            [*program.names, program.amounts[program.amounts.any(axis=(1, 2))].tolist(), program.cells.tolist(), program.outputs.tolist()]
+            for program in programs
+        ]
         whole = [FORMAT, tables, self.functions, self.popular, self.trending, self.attributes, self.types, self.history, self.horizon_days]
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
@@ -221,7 +224,12 @@ class Target:
         if isinstance(aggregate, Rate):
             self.add_rate(aggregate)
         elif kind in FROM_RING and self.entity == ITEM:
-            raise ConfigError.invalid(self.where, kind, "an aggregate items can have", "min, max, distinct and last are read from a user's recent events: use entity user or [user, item]")
+            raise ConfigError.invalid(
+                self.where,
+                kind,
+                "an aggregate items can have",
+                "min, max, distinct and last are read from a user's recent events: use entity user or [user, item]",
+            )
         elif kind == "last" and self.entity == PAIR:
             raise ConfigError.invalid(self.where, kind, "an aggregate pairs can have", 'the last items belong to the user: entity = "user"')
         else:
@@ -288,7 +296,9 @@ class Target:
         seconds = self.positive(text, "window")
         step = weights.grain(seconds)
         if seconds % step:
-            raise ConfigError.invalid(f"{self.where}.window", text, f"a multiple of its tile of {step} s", "windows are tile-aligned: 5 min up to 1h, 1 h up to 1d, else whole days")
+            raise ConfigError.invalid(
+                f"{self.where}.window", text, f"a multiple of its tile of {step} s", "windows are tile-aligned: 5 min up to 1h, 1 h up to 1d, else whole days"
+            )
         if seconds > self.compiler.horizon_days * DAY_S:
             raise ConfigError.invalid(f"{self.where}.window", text, f"at most state.horizon = {self.compiler.settings.state.horizon}")
         return Weight(WINDOW, seconds)

@@ -19,9 +19,9 @@ from vernal.features.records import (
     TILES,
     get_i64,
     get_u32,
+    newest_hop,
     put_i64,
     put_u32,
-    newest_hop,
     read_events,
     read_ring,
     ring_length,
@@ -58,7 +58,14 @@ def fold_users(
     sizes = record_bounds(blob, places, starts, plan.history, plan.user.n_measures, plan.user.n_cells)
     out = np.empty(int(sizes.sum()), dtype=np.uint8)
     ends = fold_blob(
-        blob, places, starts, (times.astype(np.int64), items.astype(np.int64), types, values), (plan.user.amounts, plan.user.cells), (plan.history, plan.horizon_days), sizes, out
+        blob,
+        places,
+        starts,
+        (times.astype(np.int64), items.astype(np.int64), types, values),
+        (plan.user.amounts, plan.user.cells),
+        (plan.history, plan.horizon_days),
+        sizes,
+        out,
     )
     whole, begin = memoryview(out), np.cumsum(sizes) - sizes
     return [bytes(whole[first:last]) for first, last in zip(begin.tolist(), ends.tolist(), strict=True)]

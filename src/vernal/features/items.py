@@ -25,13 +25,11 @@ from vernal.features.table import (
     ACTIVE,
     CATALOGUE_VERSION,
     HOP,
-    MOVED,
     OFFSET,
     SEQUENCE,
     TEXT_BYTES,
     VOCABULARY_BYTES,
     N,
-    Place,
     Shape,
     Table,
     Texts,
@@ -264,7 +262,9 @@ class ItemState:
         self.mark += 1
         touched = np.empty(self.recent.n - self.added, np.int64)
         columns = self.recent.columns
-        found = add_to_items(*columns, self.added, self.recent.n, self.program, self.plan.weights(self.hop), self.hop, self.cells, self.marks, self.mark, touched)
+        found = add_to_items(
+            *columns, self.added, self.recent.n, self.program, self.plan.weights(self.hop), self.hop, self.cells, self.marks, self.mark, touched
+        )
         self.added = self.recent.n
         return np.union1d(touched[:found], self.unseen) if len(self.unseen) else touched[:found]
 
@@ -345,12 +345,14 @@ class ItemState:
         self.attached = True
 
     def take_over(self) -> None:
-        """Shows the first finished picture of a new writer to everybody, and sends readers of its predecessor here."""
+        """Shows the first finished picture to everybody, and sends readers of what was there before here. A crash at any point leaves them searching."""
         if self.place:
             before = current(self.place.directory)
+            if before and before != self.place:
+                before.warn()
             self.place.make_current()
             if before and before != self.place:
-                before.retire(self.place)
+                before.remove(self.place)
 
     def reserve(self, n: int) -> None:
         """Makes room for n items: a larger table in a new file, which readers move to by themselves."""
@@ -365,12 +367,9 @@ class ItemState:
         self.copy_names(before, larger)
         self.cells = np.concatenate([self.cells, self.blank_rows(self.shape.capacity - len(self.cells))])
         self.flags, self.first_seen, self.marks = (grown(array, self.shape.capacity) for array in (self.flags, self.first_seen, self.marks))
-        if self.place and place:
-            retired, self.place = self.place, place
-            if self.attached:
-                place.make_current()
-                before.header[MOVED] = 1
-            retired.retire(place)
+        self.place = place
+        if self.attached:
+            self.take_over()
 
     def copy_names(self, before: Table, larger: Table) -> None:
         """Names that were mentioned but not shown yet."""

@@ -88,7 +88,14 @@ def fill_items(plan: Plan, history: History, columns: Columns, item: NDArray[np.
 
 
 def fill_users(
-    plan: Plan, history: History, columns: Columns, user: NDArray[np.int64], item: NDArray[np.int64], attributes: NDArray[np.int32], moments: Moments, out: NDArray[np.float32]
+    plan: Plan,
+    history: History,
+    columns: Columns,
+    user: NDArray[np.int64],
+    item: NDArray[np.int64],
+    attributes: NDArray[np.int32],
+    moments: Moments,
+    out: NDArray[np.float32],
 ) -> None:
     n_users = len(history.users) + 1  # one more: nobody, who has no events
     who = np.where(user < 0, n_users - 1, user)

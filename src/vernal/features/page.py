@@ -63,7 +63,9 @@ class Page:
         self.catalogue: list[tuple[int, int, Item]] = [(offset, int(number), record) for (offset, _, record), number in zip(described, numbers, strict=True)]
         arrivals = [arrival for batch in batches if batch.kind is Kind.EVENTS for arrival in [batch.received_at] * len(batch.records)]
         self.mentioned = first_mentions(
-            np.concatenate([events.item, numbers]), np.concatenate([events.offset, [offset for offset, _, _ in described]]), np.array([*arrivals, *(at for _, at, _ in described)])
+            np.concatenate([events.item, numbers]),
+            np.concatenate([events.offset, [offset for offset, _, _ in described]]),
+            np.array([*arrivals, *(at for _, at, _ in described)]),
         )
 
     @property

@@ -13,8 +13,8 @@ from vernal.events.history import SLOTS
 from vernal.features.definition import Plan
 from vernal.features.ports import Ring
 from vernal.features.program import ADD, DISTINCT, FIRST, LAST, LEAST, MEASURE, MEMBER, MOST, OP, RELATION, WEIGHT, amount, clear, finish
-from vernal.features.records import newest_hop
 from vernal.features.readout import group_items
+from vernal.features.records import newest_hop
 from vernal.features.weights import slot_of
 
 

@@ -87,7 +87,9 @@ def update_top(top, cells, column, flags, touched, n_touched):  # type: ignore[n
     size = 0
     while size < LENGTH and top[size] >= 0:
         size += 1
-    floor = cells[top[size - 1], column] if size == LENGTH else 0
+    floor = cells[top[0], column] if size == LENGTH else 0
+    for place in range(size if size == LENGTH else 0):
+        floor = min(floor, cells[top[place], column])
     if not changes(cells, column, floor, touched, n_touched):
         return
     items, total = np.empty(size + n_touched, np.int64), size
@@ -116,4 +118,3 @@ def changes(cells, column, floor, touched, n_touched):  # type: ignore[no-untype
         if count > 0 and count >= floor:
             return True
     return False
-

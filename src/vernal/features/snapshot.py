@@ -95,7 +95,7 @@ def restore(plan: Plan, directory: Path, until: int) -> ItemState | None:
             known = json.loads((path / STATE).read_text(encoding="utf-8"))
             if known["format"] == FORMAT and known["plan"] == plan.fingerprint and known["offset"] <= until:
                 return refilled(plan, directory, path, known)
-        except (OSError, ValueError, KeyError):
+        except (OSError, EOFError, ValueError, KeyError):
             shutil.rmtree(path, ignore_errors=True)  # cut short by a crash of the machine
     return None
 
@@ -114,7 +114,7 @@ def refilled(plan: Plan, directory: Path, path: Path, known: dict[str, Any]) -> 
     state.tiles = Tiles(arrays["start"], arrays["tile"], arrays["amount"])
     state.recent.append(*(arrays[f"recent{place}"] for place in range(4)))
     state.words.load(known["vocabularies"])
-    state.n, state.offset, state.hop = n, known["offset"], 0
+    state.n, state.offset, state.hop = n, known["offset"], known["hop"]
     state.added, state.stale_newest = state.recent.n, True  # stamps already hold these; the first pass merges them into tiles
     return state
 

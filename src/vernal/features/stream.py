@@ -70,7 +70,7 @@ class StreamWorker:
         self.names = Names(log.items_after)
         self.items = restore(plan, live_dir, log.end()) or self.from_beginning(0)
         self.saved = self.items.offset
-        self.items.advance(hop(clock.now()))
+        self.items.advance(max(hop(clock.now()), self.items.hop))
 
     def step(self) -> int:
         """Folds the next page; returns how many records were in it, 0 when the log's end was reached.
@@ -82,16 +82,21 @@ class StreamWorker:
 
         Cost: about 10 us per event, one fdatasync per step.
         """
-        page = self.read(min(self.items.offset, self.state.offset()))
-        now = max(hop(self.clock.now()), hop(page.received_at))
-        if page.records:
-            self.fold_items(page, now)
-            self.fold_users(page)
-        elif now > self.items.hop:
+        after = min(self.items.offset, self.state.offset())
+        records = self.fold(self.read(after)) if self.log.end() > after else 0
+        now = max(hop(self.clock.now()), self.items.hop)
+        if now > self.items.hop:
             self.items.advance(now)
         self.look_ahead(now)
         if self.items.offset - self.saved >= SNAPSHOT_EVERY:
             self.save()
+        return records
+
+    def fold(self, page: Page) -> int:
+        """Brings item state, then user state to the end of a page."""
+        if page.records:
+            self.fold_items(page, max(hop(self.clock.now()), hop(page.received_at)))
+            self.fold_users(page)
         return page.records
 
     def close(self) -> None:

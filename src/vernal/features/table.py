@@ -196,14 +196,16 @@ class Place:
         temporary.write_text(json.dumps({"generation": self.generation, "epoch": self.epoch}), encoding="utf-8")
         os.replace(temporary, self.directory / CURRENT)
 
-    def retire(self, successor: "Place") -> None:
-        """Tells attached readers to look for the successor and removes the files; maps that are open stay valid."""
+    def warn(self) -> None:
+        """Tells readers attached here to look for a successor, which they do until there is one."""
         if self.file("table").exists():
             with self.file("table").open("r+b") as file:
                 header = np.frombuffer(mmap.mmap(file.fileno(), 8 * HEADER), np.int64)
             header[MOVED] = 1
-        kinds = ("table",) if successor.epoch == self.epoch else ("table", "text", "vocabulary")
-        for kind in kinds:
+
+    def remove(self, successor: "Place") -> None:
+        """Removes the files that the successor does not use; maps that are open stay valid."""
+        for kind in ("table",) if successor.epoch == self.epoch else ("table", "text", "vocabulary"):
             self.file(kind).unlink(missing_ok=True)
 
 

@@ -62,7 +62,9 @@ def pass_items(first, last, old, events, order, order_start, program, weights, a
         begin, fresh = position, order_start[item + 1] - order_start[item]
         old_first, old_last = (old_start[item], old_start[item + 1]) if item + 1 < len(old_start) else (0, 0)
         if fresh > 0:
-            position = merge_tiles(old_tile, old_amount, old_first, old_last, events, order, order_start[item], fresh, amounts, at, horizon_days, new_tile, new_amount, position)
+            position = merge_tiles(
+                old_tile, old_amount, old_first, old_last, events, order, order_start[item], fresh, amounts, at, horizon_days, new_tile, new_amount, position
+            )
         else:
             for tile in range(old_first, old_last):
                 start = coarse(np.int64(old_tile[tile]) * 300, at, horizon_days)
