@@ -57,7 +57,7 @@ def page() -> str:
 def verbs() -> Iterator[str]:
     yield "Every verb takes `--json` (the result as JSON on stdout) and `--config FILE`. Exit status: 0 done, 1 refused by a gate, 2 usage, 3 environment."
     for verb, about in VERBS.items():
-        yield from ("", f"### `vernal {verb}`", "", f"{about.capitalize()}.", "")
+        yield from ("", f"### `vernal {verb}`", "", f"{about[0].upper()}{about[1:]}.", "")
         own = [action for action in parser_of(verb).documented if not {"--help", "--json", "--config"} & set(action.option_strings)]
         yield from (f"- `{usage(action)}`: {action.help}{default_of(action)}" for action in own)
 
@@ -71,19 +71,18 @@ def usage(action: argparse.Action) -> str:
 
 
 def default_of(action: argparse.Action) -> str:
-    return f" (default {action.default})" if action.default not in (None, False, "", argparse.SUPPRESS) else ""
+    return f" (default {action.default})" if action.default not in (None, False, "", [], argparse.SUPPRESS) else ""
 
 
 def settings() -> Iterator[str]:
     yield "Keys of `vernal.toml`; `*` is a name you choose. `VERNAL_SECTION__KEY` in the environment overrides the file."
     yield "`vernal config explain` prints the same."
-    shown = ""
+    tables: dict[str, list[config.Key]] = {}
     for key in config.explain():
-        table = key.path.rpartition(".")[0] or "(top)"
-        if table != shown:
-            shown = table
-            yield from ("", f"### `[{table}]`" if table != "(top)" else "### Tables you name", "", "| key | type | default | effect |", "|---|---|---|---|")
-        yield f"| `{key.path}` | {cell(key.kind)} | `{cell(key.default)}` | {cell(key.effect)} |"
+        tables.setdefault(key.path.rpartition(".")[0], []).append(key)
+    for table, keys in tables.items():
+        yield from ("", f"### `[{table}]`" if table else "### Tables you name", "", "| key | type | default | effect |", "|---|---|---|---|")
+        yield from (f"| `{key.path}` | {cell(key.kind)} | `{cell(key.default)}` | {cell(key.effect)} |" for key in keys)
 
 
 def records() -> Iterator[str]:

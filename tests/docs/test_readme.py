@@ -39,7 +39,7 @@ def test_every_call_is_one_that_the_server_takes(path, body):
 
 
 def test_every_make_target_named_exists():
-    named = {name for name in re.findall(r"(?:^|`)make (\w+)", TEXT, re.MULTILINE)}
+    named = set(re.findall(r"(?:^|`)make (\w+)", TEXT, re.MULTILINE))
     assert named
     for target in named:
         subprocess.run(["make", "-n", target], cwd=ROOT, check=True, capture_output=True)

@@ -4,7 +4,6 @@ In: words. Out: the result on stdout (text, or JSON with `--json`), one line per
 1 refused by a gate, 2 usage, 3 environment. Only the module of the verb that was asked for is imported.
 """
 
-import argparse
 import importlib
 import importlib.metadata
 import keyword
@@ -87,7 +86,8 @@ def module_of(verb: str) -> Any:
 def parser_of(verb: str) -> VerbParser:
     """The parser of a verb: its own arguments, then those every verb has."""
     module = module_of(verb)
-    parser = VerbParser(prog=f"vernal {verb}", description=f"{VERBS[verb].capitalize()}.", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    about = VERBS[verb]
+    parser = VerbParser(prog=f"vernal {verb}", description=f"{about[0].upper()}{about[1:]}.")
     module.arguments(parser)
     parser.add_argument("--config", metavar="FILE", default="vernal.toml", help="the settings file")
     parser.add_argument("--json", action="store_true", help="the result as JSON on stdout")
