@@ -9,6 +9,11 @@ def one(**view: object) -> Settings:
     return Settings(items=Items(attributes=["genre"]), features={"mine": View(**view)})  # type: ignore[arg-type]
 
 
+def settings_of_two(event: str) -> Settings:
+    types = {"view": EventType(), "buy": EventType()}
+    return Settings(events=Events(types=types), features={"mine": View(entity="user", count=Aggregate(event=event))})
+
+
 def test_names_follow_view_aggregate_and_reach() -> None:
     plan = compile_plan(one(entity="user", sum=Aggregate(event="view", window=["1h", "7d"], half_life="1d")))
     assert plan.names == ("mine.sum.1d", "mine.sum.window_1h", "mine.sum.window_7d")
@@ -23,6 +28,8 @@ def test_the_join_lists_item_then_user_then_pair_values() -> None:
 
 def test_equal_settings_give_equal_fingerprints_and_others_do_not() -> None:
     assert compile_plan(Settings()).fingerprint == compile_plan(Settings()).fingerprint
+    views, purchases = (compile_plan(settings_of_two(event)) for event in ("view", "buy"))
+    assert views.fingerprint != purchases.fingerprint
     changed = compile_plan(one(entity="user", count=Aggregate(window="1d")))
     assert changed.fingerprint != compile_plan(one(entity="user", count=Aggregate(window="2d"))).fingerprint
 
@@ -55,6 +62,6 @@ def test_default_views_cover_every_type_and_the_first_attributes() -> None:
     ],
 )
 def test_a_view_that_cannot_be_computed_is_refused_with_a_hint(view: dict[str, object], part: str) -> None:
-    with pytest.raises(ConfigError, match="features.mine") as caught:
+    with pytest.raises(ConfigError, match=r"features\.mine") as caught:
         compile_plan(one(**view))
     assert part in str(caught.value)

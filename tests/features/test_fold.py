@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -53,7 +55,7 @@ def test_many_users_fold_as_each_would_alone() -> None:
     columns = events(90, 3)
     starts = np.array([0, 1, 40, 40, 90])
     together = fold_users(PLAN, [None, None, b"", None], starts, *columns)
-    alone = [fold_user(PLAN, None, *(column[a:b] for column in columns)) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    alone = [fold_user(PLAN, None, *(column[a:b] for column in columns)) for a, b in itertools.pairwise(starts)]
     assert together == alone
 
 

@@ -1,6 +1,7 @@
 """Training turns the log into a release: repeatable, better than a list, in charge, and never from the future."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -71,7 +72,7 @@ def test_a_log_of_one_event_still_makes_a_release_that_says_what_it_lacks(villag
     assert parts.models is not None
 
 
-def test_no_events_at_all_is_an_error_that_says_what_to_do(village: Village, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_no_events_at_all_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "empty", village_settings(), ManualClock(START_US))
     workspace.log.append(Kind.ITEMS, village_items(3))
     with pytest.raises(TrainingError, match="import more history"):
@@ -89,5 +90,5 @@ def test_events_after_the_snapshot_are_not_used(village: Village) -> None:
 
 def test_progress_names_its_stages_in_order(village: Village) -> None:
     stages: list[str] = []
-    train(village(), lambda stage, done, total: stages.append(stage))
+    train(village(), lambda stage, *_: stages.append(stage))
     assert list(dict.fromkeys(stages)) == ["snapshot", "search", "examples", "evaluation", "models", "ranker", "release"]
