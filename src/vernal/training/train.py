@@ -27,7 +27,7 @@ from vernal.ranking.ranker import Ranker, fit_ranker
 from vernal.ranking.recommender import Recommender
 from vernal.release import Lineage, Release
 from vernal.retrieval.ials import Hyper
-from vernal.retrieval.models import ItemModels, fit
+from vernal.retrieval.models import Content, ItemModels, fit
 from vernal.retrieval.tuner import tune
 from vernal.terms import US_PER_S
 from vernal.training.examples import Examples, joined, simulate
@@ -149,12 +149,13 @@ class Course:
         self.walk = Walk(snapshot.plan, snapshot.settings, snapshot.history, snapshot.catalogue)
         cut, end = snapshot.last_stretch
         moments = [*(begin for begin, _ in snapshot.windows if snapshot.settings.training.ranker), cut, end]
+        self.content = Content.of(snapshot.catalogue, max(len(snapshot.catalogue), snapshot.history.n_items))
         self.pool = ThreadPoolExecutor(FITTERS)
         self.fits = {at: self.pool.submit(self.fit, at) for at in moments}
 
     def fit(self, at: int) -> ItemModels:
         snapshot = self.snapshot
-        return fit(snapshot.history, snapshot.catalogue, snapshot.settings, at, snapshot.settings.training.seed, self.hyper)
+        return fit(snapshot.history, snapshot.catalogue, snapshot.settings, at, snapshot.settings.training.seed, self.hyper, self.content)
 
     def models_of(self, at: int) -> ItemModels:
         """The models as of a beginning, waited for; asked for once."""
