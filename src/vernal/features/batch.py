@@ -165,7 +165,7 @@ def take_event(row, columns, program, tiled, store, ring, kept, history, stamps)
     times, items, types, values = ring
     time, item, kind, value = columns[0][row] // 1_000_000, np.int64(columns[1][row]), columns[2][row], columns[3][row]
     if item < 0:
-        item = NO_ITEM
+        item = np.int64(NO_ITEM)
     if tiled:
         store_event(store, program[0], time, kind, np.int64(value))
     if kept == 2 * history:

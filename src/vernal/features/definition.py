@@ -115,11 +115,7 @@ class Plan:
     @cached_property
     def fingerprint(self) -> str:
         """sha256 of everything the values depend on besides the log."""
-        programs = (self.item, self.user, self.pair)
-        tables = [
-            [*program.names, program.amounts[program.amounts.any(axis=(1, 2))].tolist(), program.cells.tolist(), program.outputs.tolist()]
-            for program in programs
-        ]
+        tables = [program.essence for program in (self.item, self.user, self.pair)]
         whole = [FORMAT, tables, self.functions, self.popular, self.trending, self.attributes, self.types, self.history, self.horizon_days]
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
@@ -237,7 +233,7 @@ class Target:
 
     def add_aggregate(self, kind: str, aggregate: Aggregate) -> None:
         codes = self.compiler.codes(aggregate.event, self.entity, f"{self.where}.event")
-        count = Measure.count(codes)
+        count = Measure.counting(codes)
         if kind in WITHOUT_REACH and (aggregate.window or aggregate.half_life):
             raise ConfigError.invalid(self.where, "a window or half-life", f"none: {kind} looks at everything")
         if kind in FROM_RING and aggregate.half_life:
@@ -258,17 +254,17 @@ class Target:
         for suffix, weight in self.reaches(aggregate.window, aggregate.half_life):
             column = self.compiler.reach(weight)
             if kind == "count":
-                self.put(f"count{suffix}", SCALED, self.cell(ADD, Measure.count(codes), column), scale=weight.unit)
+                self.put(f"count{suffix}", SCALED, self.cell(ADD, Measure.counting(codes), column), scale=weight.unit)
                 continue
-            total = self.cell(ADD, Measure.sum(codes), column)
+            total = self.cell(ADD, Measure.summing(codes), column)
             if kind == "sum":
                 self.put(f"sum{suffix}", SCALED, total, scale=weight.unit * VALUE_SCALE)
             else:
-                self.put_ratio(f"mean{suffix}", total, self.cell(ADD, Measure.count(codes), column), (weight.unit * VALUE_SCALE, weight.unit))
+                self.put_ratio(f"mean{suffix}", total, self.cell(ADD, Measure.counting(codes), column), (weight.unit * VALUE_SCALE, weight.unit))
 
     def add_rate(self, rate: Rate) -> None:
-        above = Measure.count(self.compiler.codes(rate.of, self.entity, f"{self.where}.of"))
-        below = Measure.count(self.compiler.codes(rate.per, self.entity, f"{self.where}.per"))
+        above = Measure.counting(self.compiler.codes(rate.of, self.entity, f"{self.where}.of"))
+        below = Measure.counting(self.compiler.codes(rate.per, self.entity, f"{self.where}.per"))
         for suffix, weight in self.reaches(rate.window, rate.half_life):
             column = self.compiler.reach(weight)
             cells = (self.cell(ADD, above, column), self.cell(ADD, below, column))

@@ -67,7 +67,7 @@ def fold_users(
         sizes,
         out,
     )
-    whole, begin = memoryview(out), np.cumsum(sizes) - sizes
+    whole, begin = out.data, np.cumsum(sizes) - sizes
     return [bytes(whole[first:last]) for first, last in zip(begin.tolist(), ends.tolist(), strict=True)]
 
 

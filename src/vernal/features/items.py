@@ -5,7 +5,7 @@ readers a finished picture. Advancing to a new hop reads every item out anew; `p
 the flip itself is short.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -14,9 +14,9 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from vernal.events.catalogue import flags_of
-from vernal.events.history import HIDDEN, SLOTS, Catalogue
+from vernal.events.history import HIDDEN, Catalogue
 from vernal.events.schema import Item
+from vernal.features.columns import LEAST_ROOM, Described, Recent, Tiles, grown
 from vernal.features.definition import Plan
 from vernal.features.live import LiveItems
 from vernal.features.popularity import newest_of, top_of, update_top
@@ -40,66 +40,8 @@ from vernal.features.table import (
 from vernal.features.tiles import add_to_items, finish_items, order_by_item, pass_items
 from vernal.features.words import Words
 
-LEAST_CAPACITY = 1_024
 MOST_TITLE_BYTES = 65_535
 NONE = np.empty(0, np.int64)
-
-
-class Tiles(NamedTuple):
-    """Runs of tiles, item after item."""
-
-    start: NDArray[np.int64]  # (n_items + 1,) where each item's run begins
-    tile: NDArray[np.uint32]  # (n,) start of the tile, 5-minute units
-    amount: NDArray[np.int64]  # (n, n_measures)
-
-    @classmethod
-    def room(cls, n_items: int, n_tiles: int, n_measures: int) -> "Tiles":
-        return cls(np.zeros(n_items + 1, np.int64), np.empty(n_tiles, np.uint32), np.empty((n_tiles, n_measures), np.int64))
-
-
-class Recent:
-    """Events since the last pass, as growing columns."""
-
-    def __init__(self) -> None:
-        self.n = 0
-        self.columns = tuple(np.empty(LEAST_CAPACITY, kind) for kind in (np.int64, np.int64, np.uint8, np.int32))
-
-    def append(self, *added: NDArray[np.generic]) -> None:
-        total = self.n + len(added[0])
-        if total > len(self.columns[0]):
-            self.columns = tuple(grown(column, max(total, 2 * len(column))) for column in self.columns)
-        for column, values in zip(self.columns, added, strict=True):
-            column[self.n : total] = values
-        self.n = total
-
-    def drop(self, n: int) -> None:
-        """Forgets the oldest n."""
-        self.columns = tuple(np.concatenate([column[n : self.n], column[: max(0, LEAST_CAPACITY - self.n + n)]]) for column in self.columns)
-        self.n -= n
-
-
-class Described(NamedTuple):
-    """Catalogue records as columns."""
-
-    numbers: NDArray[np.int64]
-    attributes: NDArray[np.int32]  # (n, n_attributes, SLOTS)
-    flags: NDArray[np.uint8]
-    text_at: NDArray[np.int64]
-    title_bytes: NDArray[np.uint16]
-
-    @classmethod
-    def of(cls, numbers: NDArray[np.int64], records: Collection[tuple[Item, list[list[int]]]], n_attributes: int) -> "Described":
-        n = len(numbers)
-        attributes = np.zeros((n, n_attributes, SLOTS), np.int32)
-        for place, (_, coded) in enumerate(records):
-            for attribute, codes in enumerate(coded):
-                attributes[place, attribute, : len(codes)] = codes
-        flags = np.fromiter((flags_of(record) for record, _ in records), np.uint8, n)
-        return cls(numbers, attributes, flags, np.zeros(n, np.int64), np.zeros(n, np.uint16))
-
-    def write(self, table: Table) -> None:
-        for name in ("attributes", "flags", "text_at", "title_bytes"):
-            getattr(table, name)[self.numbers] = getattr(self, name)
 
 
 class Pass(NamedTuple):
@@ -125,7 +67,7 @@ class ItemState:
     Cost: 0.1 us per event and hop pass at 10^6 tiles; see `bench/state_size`.
     """
 
-    def __init__(self, plan: Plan, directory: Path | None = None, capacity: int = LEAST_CAPACITY) -> None:
+    def __init__(self, plan: Plan, directory: Path | None = None, capacity: int = LEAST_ROOM) -> None:
         self.plan = plan
         self.place = next_place(directory) if directory else None
         self.shape = Shape(power_of_two(capacity), max(1, plan.item.n_values), len(plan.attributes), len(plan.popular) + 1)
@@ -261,10 +203,8 @@ class ItemState:
         """Adds new events to the cells; returns every item that readers have not seen as it is now."""
         self.mark += 1
         touched = np.empty(self.recent.n - self.added, np.int64)
-        columns = self.recent.columns
-        found = add_to_items(
-            *columns, self.added, self.recent.n, self.program, self.plan.weights(self.hop), self.hop, self.cells, self.marks, self.mark, touched
-        )
+        weights = self.plan.weights(self.hop)
+        found = add_to_items(self.recent.columns, self.added, self.recent.n, self.program, weights, self.hop, self.cells, self.marks, self.mark, touched)
         self.added = self.recent.n
         return np.union1d(touched[:found], self.unseen) if len(self.unseen) else touched[:found]
 
@@ -366,7 +306,8 @@ class ItemState:
         before.copy_into(larger)
         self.copy_names(before, larger)
         self.cells = np.concatenate([self.cells, self.blank_rows(self.shape.capacity - len(self.cells))])
-        self.flags, self.first_seen, self.marks = (grown(array, self.shape.capacity) for array in (self.flags, self.first_seen, self.marks))
+        capacity = self.shape.capacity
+        self.flags, self.first_seen, self.marks = grown(self.flags, capacity), grown(self.first_seen, capacity), grown(self.marks, capacity)
         self.place = place
         if self.attached:
             self.take_over()
@@ -391,12 +332,5 @@ def load_catalogue(state: ItemState, catalogue: Catalogue) -> None:
     state.words.load(catalogue.vocabularies)
 
 
-def grown(array: NDArray[np.generic], n: int) -> NDArray[np.generic]:
-    """The array with room for n rows; new ones are zero."""
-    larger = np.zeros((n, *array.shape[1:]), array.dtype)
-    larger[: len(array)] = array
-    return larger
-
-
 def power_of_two(n: int) -> int:
-    return max(LEAST_CAPACITY, 1 << (n - 1).bit_length())
+    return max(LEAST_ROOM, 1 << (n - 1).bit_length())

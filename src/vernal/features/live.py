@@ -210,6 +210,9 @@ class Directory:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.place: Place | None = None
+        self.table: Table
+        self.texts: Texts
+        self.vocabulary: Texts
         self.retired: list[Texts] = []
         if not self.refresh():
             raise StateError.damaged(directory, "no live item table yet")

@@ -57,16 +57,14 @@ class Page:
         self.user_places: dict[str, int] = {}
         self.erased = {record.user: offset for offset, _, record in rows_of(batches, Kind.ERASURES)}  # user -> offset of the newest erasure
         events, slates = columns_of_events(batches, codes, names, self.user_places), columns_of_slates(batches, self.user_places)
-        self.columns = Columns(*(np.concatenate(pair) for pair in zip(events, slates, strict=True)))
+        self.columns = Columns(*(np.concatenate([ours, theirs]) for ours, theirs in zip(events, slates, strict=True)))
         described = list(rows_of(batches, Kind.ITEMS))
         numbers = names.numbers([record.item for _, _, record in described])
         self.catalogue: list[tuple[int, int, Item]] = [(offset, int(number), record) for (offset, _, record), number in zip(described, numbers, strict=True)]
-        arrivals = [arrival for batch in batches if batch.kind is Kind.EVENTS for arrival in [batch.received_at] * len(batch.records)]
-        self.mentioned = first_mentions(
-            np.concatenate([events.item, numbers]),
-            np.concatenate([events.offset, [offset for offset, _, _ in described]]),
-            np.array([*arrivals, *(at for _, at, _ in described)]),
-        )
+        arrivals = [batch.received_at for batch in batches if batch.kind is Kind.EVENTS for _ in batch.records]
+        offsets = [*events.offset.tolist(), *(offset for offset, _, _ in described)]
+        arrivals += [arrival for _, arrival, _ in described]
+        self.mentioned = first_mentions(np.concatenate([events.item, numbers]), np.array(offsets, np.int64), np.array(arrivals, np.int64))
 
     @property
     def users(self) -> list[str]:

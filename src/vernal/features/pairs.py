@@ -121,10 +121,9 @@ def sum_codes(attribute, program_cells, local, heads, sums, attributes, empty, c
             if code <= 0:
                 continue
             spot = spot_of(table, codes, code)
-            found = np.int64(table[spot])
-            fresh = found < 0
+            found, fresh = np.int64(table[spot]), table[spot] < 0
             if fresh:
-                table[spot], codes[count], found = count, code, count
+                table[spot], codes[count], found = count, code, np.int64(count)
                 count += 1
             for cell in range(len(program_cells)):
                 if program_cells[cell, RELATION] == attribute + 1:
@@ -135,9 +134,9 @@ def sum_codes(attribute, program_cells, local, heads, sums, attributes, empty, c
 @njit(cache=True, nogil=True)
 def joined(op, one, other):  # type: ignore[no-untyped-def]
     """Two cells of the same kind as one."""
-    if op == ADD or op == DISTINCT:
+    if op in (ADD, DISTINCT):
         return one + other
-    return max(one, other) if op == LAST or op == MOST else min(one, other)
+    return max(one, other) if op in (LAST, MOST) else min(one, other)
 
 
 @njit(cache=True, nogil=True)

@@ -36,11 +36,11 @@ class Measure(NamedTuple):
     floor: tuple[int, ...] = ()
 
     @classmethod
-    def count(cls, types: Sequence[int]) -> "Measure":
+    def counting(cls, types: Sequence[int]) -> "Measure":
         return cls(tuple(sorted(types)), (1,) * len(types))
 
     @classmethod
-    def sum(cls, types: Sequence[int]) -> "Measure":
+    def summing(cls, types: Sequence[int]) -> "Measure":
         return cls(tuple(sorted(types)), (0,) * len(types), 1)
 
 
@@ -87,6 +87,12 @@ class Program:
     @property
     def n_values(self) -> int:
         return len(self.names)
+
+    @property
+    def essence(self) -> list[object]:
+        """Everything the values depend on, as plain lists."""
+        amounts = [[*place, *self.amounts[tuple(place)].tolist()] for place in np.argwhere(self.amounts.any(axis=2)).tolist()]
+        return [list(self.names), amounts, self.cells.tolist(), self.outputs.tolist()]
 
 
 @dataclass
@@ -142,6 +148,6 @@ def finish(outputs, cells, at, row):  # type: ignore[no-untyped-def]
         elif op == AGO:
             row[output] = np.nan if x < 0 or x == NONE_HIGH else max(at - x, 0)
         elif op == EXTREME:
-            row[output] = np.nan if x == NONE_HIGH or x == NONE_LOW else x / VALUE_SCALE
+            row[output] = np.nan if x in (NONE_HIGH, NONE_LOW) else x / VALUE_SCALE
         else:
             row[output] = np.nan if x < 0 else x

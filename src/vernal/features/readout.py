@@ -25,7 +25,7 @@ def stamp_events(amounts, program_cells, times, types, first, last, cells):  # t
     """Moves the LAST and FIRST cells by events first..last-1."""
     for cell in range(len(program_cells)):
         op, measure = program_cells[cell, OP], program_cells[cell, MEASURE]
-        if op == LAST or op == FIRST:
+        if op in (LAST, FIRST):
             for event in range(first, last):
                 if amounts[types[event], measure, MEMBER]:
                     time = np.int64(times[event])
@@ -65,12 +65,12 @@ def read_extremes(amounts, program_cells, weights, at, times, items, types, valu
     groups, heads = np.empty(n, np.int32), np.empty(n, np.int64)
     for cell in range(len(program_cells)):
         op, measure, weight = program_cells[cell, OP], program_cells[cell, MEASURE], program_cells[cell, WEIGHT]
-        if op == LEAST or op == MOST:
+        if op in (LEAST, MOST):
             for event in range(n):
                 if amounts[types[event], measure, MEMBER] and weights[slot_of(at, np.int64(times[event]), slots), weight] > 0:
                     value = np.int64(values[event])
                     cells[cell] = min(cells[cell], value) if op == LEAST else max(cells[cell], value)
-        elif op == DISTINCT or op == NEWEST:
+        elif op in (DISTINCT, NEWEST):
             if not grouped:
                 n_groups, grouped = group_items(items, n, groups, heads), True
             seen = np.zeros(n_groups, np.bool_)

@@ -57,7 +57,7 @@ def no_values(n: int) -> NDArray[np.int32]:
 
 
 def empty(kind: type) -> NDArray:  # type: ignore[type-arg]
-    made = np.empty(0, kind)
+    made: NDArray = np.empty(0, kind)  # type: ignore[type-arg]
     made.setflags(write=False)
     return made
 

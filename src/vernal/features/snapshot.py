@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vernal.features.columns import Tiles
 from vernal.features.definition import Plan
-from vernal.features.items import ItemState, Tiles
+from vernal.features.items import ItemState
 from vernal.features.program import FIRST, LAST, OP
 from vernal.features.table import Texts
 from vernal.release import sync
@@ -46,7 +47,7 @@ class Snapshot:
             "attributes": table.attributes[:n].copy(),
             **{name: getattr(table, name)[:n].copy() for name in NAMED},
         }
-        self.known = {
+        self.known: dict[str, Any] = {
             "format": FORMAT, "plan": state.plan.fingerprint, "offset": state.offset, "hop": state.hop, "n": n,
             "text_bytes": state.texts.end, "vocabularies": state.words.vocabularies(),
         }  # fmt: skip

@@ -14,9 +14,10 @@ from vernal.features.weights import slot_of
 
 
 @njit(cache=True, nogil=True)
-def add_to_items(items, times, types, values, first, last, program, weights, at, cells, marks, mark, touched):  # type: ignore[no-untyped-def]
+def add_to_items(columns, first, last, program, weights, at, cells, marks, mark, touched):  # type: ignore[no-untyped-def]
     """Adds events first..last-1 to their items' cells as seen from hop `at`; lists each item once in `touched`, returns how many."""
     amounts, program_cells, _ = program
+    items, times, types, values = columns
     slots, found = len(weights), 0
     for event in range(first, last):
         item, time, kind, value = items[event], times[event], types[event], np.int64(values[event])

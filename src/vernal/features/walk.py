@@ -79,7 +79,7 @@ class Walk:
         mine = mine[: np.searchsorted(mine, end)]
         record = None
         if len(mine):
-            record = fold_user(self.plan, None, history.time[mine] // US_PER_S, history.item[mine], history.type[mine], history.value[mine])
+            record = fold_user(self.plan, None, history.time[mine] // US_PER_S, history.item[mine].astype(np.int64), history.type[mine], history.value[mine])
         return user_state(self.plan, record, hop(at_us), int(history.offset[end - 1]) if end else 0)
 
     @cached_property

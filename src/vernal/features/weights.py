@@ -53,7 +53,7 @@ def n_slots(horizon_days: int) -> int:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def slot_of(at: int, time: int, slots: int) -> int:
+def slot_of(at, time, slots):  # type: ignore[no-untyped-def]
     """The slot through which hop `at` sees an event at second `time`; one from beyond the hop's tile is seen as of now."""
     hours = at // 3_600 - time // 3_600
     if hours <= 1:
