@@ -21,7 +21,7 @@ def running(own_shop):
         yield server
 
 
-def until(holds, timeout_s=30.0):
+def until(holds, timeout_s=90.0):
     """Asks again until it holds."""
     end = time.monotonic() + timeout_s
     while not holds():

@@ -6,7 +6,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 65_536
 HEAD_TIMEOUT_S = 10.0
-LINGER_S = 0.5
+LINGER_S = 2.0
 BODY_COMES = -(2**60)
 
 
@@ -15,6 +15,7 @@ class Guarded(HttpToolsProtocol):
 
     head_bytes = 0  # of the request that is coming; negative while its body comes
     head_timer: asyncio.TimerHandle | None = None
+    lingering: asyncio.TimerHandle | None = None
     refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -38,7 +39,15 @@ class Guarded(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self.head_bytes = 0
+        if self.lingering is not None:
+            self.lingering.cancel()
+            self.lingering = None
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.head_bytes < 0:  # answered before its body was whole; the rest has a moment to come
+            self.lingering = self.loop.call_later(LINGER_S, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.head_came()
