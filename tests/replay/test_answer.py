@@ -1,0 +1,133 @@
+"""A past answer is made again byte for byte, whatever came after it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from vernal.app import Workspace
+from vernal.clock import ManualClock
+from vernal.config import Scenario, Settings
+from vernal.errors import RequestError, StateError
+from vernal.events.schema import Event, Kind, Slate
+from vernal.features.fold import user_state
+from vernal.features.records import user_key
+from vernal.features.stream import StreamWorker
+from vernal.features.weights import hop
+from vernal.ranking.ladder import Budget, Rung
+from vernal.ranking.parts import Parts
+from vernal.ranking.recommender import Recommender
+from vernal.ranking.request import Request
+from vernal.replay.answer import replay
+from vernal.replay.past import PastLog
+from vernal.serving.answers import slate_record
+from vernal.testing.memory import MemoryState
+from vernal.testing.village import village_events, village_items, village_settings
+from vernal.training.train import train
+
+
+def settings() -> Settings:
+    return msgspec.structs.replace(village_settings(), scenarios={"home": Scenario(temperature=0.7, explore_share=0.2)})
+
+
+class Shop:
+    """A village that answers and logs what it answered."""
+
+    def __init__(self, folder: Path) -> None:
+        self.all = village_events(items := village_items())
+        self.clock = ManualClock(self.all[-1].time + 1)
+        self.workspace = Workspace(folder, settings(), self.clock)
+        self.workspace.log.append(Kind.ITEMS, items, [self.all[0].time] * len(items))
+        self.workspace.log.append(Kind.EVENTS, self.all, [event.time for event in self.all])
+        train(self.workspace)
+        self.state = MemoryState()
+        self.worker = StreamWorker(self.workspace.log, self.state, folder / "live", self.workspace.plan, self.workspace.settings, self.clock)
+        self.fold()
+
+    def fold(self) -> None:
+        while self.worker.step():
+            pass
+
+    def answer(self, request: Request, rec_id: str, best: Rung = Rung.FULL) -> Slate:
+        """Answers as serving does, logs the slate, folds it."""
+        space, now = self.workspace, self.clock.now()
+        name = space.releases.champion()
+        parts = Parts.of(space.releases.open(name), space.plan) if name else Parts()
+        record, offset = self.state.get_with_offset(user_key(request.user))
+        user = user_state(space.plan, record, hop(now), offset)
+        ranked = Recommender(parts, space.plan, space.settings).recommend(request, user, self.worker.items.live, now, 1234567, Budget(best=best))
+        slate = slate_record(ranked, request, rec_id, now, took_us=77)
+        space.log.append(Kind.SLATES, [slate])
+        self.fold()
+        return slate
+
+    def buy(self, user: str, item: str, name: str) -> None:
+        self.clock.advance(seconds=60)
+        self.workspace.log.append(Kind.EVENTS, [Event(name, "buy", user, item, self.clock.now())])
+        self.fold()
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    opened = Shop(tmp_path)
+    yield opened
+    opened.worker.close()
+    opened.workspace.close()
+
+
+def test_an_answer_is_the_same_bytes_after_later_events_items_and_releases(shop: Shop) -> None:
+    slate = shop.answer(Request(user="person-1", n=8, explain=True), "first")
+    for number in range(30):
+        shop.buy(f"person-{number % 5}", f"brand-new-{number % 7}", f"later-{number}")
+    train(shop.workspace)
+    shop.answer(Request(user="person-1"), "second")
+    again = replay(shop.workspace, "first")
+    assert again.differences == ()
+    assert msgspec.msgpack.encode(again.again) == msgspec.msgpack.encode(slate)
+
+
+def test_each_of_many_answers_between_events_is_the_same(shop: Shop) -> None:
+    for number in range(6):
+        shop.buy(f"person-{number}", f"bread-{3 * number}", f"buy-{number}")
+        shop.answer(Request(user=f"person-{number}", n=5, filter={"kind": ["bread", "wine"]}), f"rec-{number}")
+    assert [replay(shop.workspace, f"rec-{number}").differences for number in range(6)] == [()] * 6
+
+
+@pytest.mark.parametrize("rung", [Rung.FAST, Rung.RETRIEVAL, Rung.SEGMENT, Rung.TRENDING, Rung.STATIC])
+def test_an_answer_of_a_lower_rung_is_made_again_on_that_rung(shop: Shop, rung: Rung) -> None:
+    shop.answer(Request(user="person-1"), "low", best=rung)
+    again = replay(shop.workspace, "low")
+    assert (again.again.rung, again.differences) == (str(rung), ())
+
+
+def test_a_new_user_and_nobody_are_answered_again_too(shop: Shop) -> None:
+    shop.answer(Request(user="never seen"), "new")
+    shop.answer(Request(), "nobody")
+    assert replay(shop.workspace, "new").same
+    assert replay(shop.workspace, "nobody").same
+
+
+def test_another_release_may_be_asked_what_it_would_have_said(shop: Shop) -> None:
+    slate = shop.answer(Request(user="person-1"), "first")
+    for number in range(40):
+        shop.buy("person-1", "wine-2", f"later-{number}")
+    other, _ = train(shop.workspace)
+    again = replay(shop.workspace, "first", release=other.name)
+    assert again.again.release == other.name != slate.release
+    assert "release" in again.differences
+
+
+def test_an_unknown_answer_is_refused(shop: Shop) -> None:
+    with pytest.raises(RequestError, match="rec_id of a slate"):
+        replay(shop.workspace, "never given")
+
+
+def test_the_past_can_be_read_but_not_written(shop: Shop) -> None:
+    past = PastLog(shop.workspace.log, 100)
+    assert past.end() == 100
+    assert [record for batch in past.read(0) for record in batch.records][-1] == next(
+        record for batch in shop.workspace.log.read(99, 1) for record in batch.records
+    )
+    with pytest.raises(StateError, match="a replay only reads"):
+        past.append(Kind.EVENTS, [])
