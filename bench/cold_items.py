@@ -37,8 +37,8 @@ def user_vectors(factors: Factors, matrix: Matrix) -> NDArray[np.float32]:
     out, normal = np.zeros((matrix.n_rows, factors.dim), np.float32), np.empty((factors.dim, factors.dim), np.float32)
     for user in range(matrix.n_rows):
         row = slice(matrix.start[user], matrix.start[user + 1])
-        f, items = factors, matrix.index[row]
-        fold_in(f.vectors, f.vectors[:0], items, matrix.value[row], len(items), f.gram, f.reg, f.nu, f.unobserved, normal, out[user])
+        items = matrix.column[row]
+        fold_in(factors, factors.vectors[:0], items, matrix.value[row], len(items), normal, out[user])
     return out
 
 
@@ -52,7 +52,7 @@ def predicted_popularity(content: Matrix, counts: NDArray[np.int64]) -> Scores:
 
 def contestants(matrix: Matrix, content: Matrix, hidden: NDArray[np.int64], seed: int) -> dict[str, Scores]:
     """(n_users, n_hidden) scores by contestant; `matrix` holds no pair with a hidden item."""
-    counts = np.bincount(matrix.index, minlength=matrix.n_columns)
+    counts = np.bincount(matrix.column, minlength=matrix.n_columns)
     factors = fit_ials(matrix, SETTINGS.retrieval.ials_dim, HYPER, seed)
     mapping: ContentMap = fit_map(content, factors.vectors, counts)
     tfidf, history = as_scipy(content), as_scipy(matrix)
@@ -73,15 +73,15 @@ def judged(scores: Scores, targets: list[NDArray[np.int32]]) -> dict[str, NDArra
 
 def hidden_and_targets(whole: Matrix, seed: int) -> tuple[NDArray[np.int64], Matrix, list[NDArray[np.int32]]]:
     """The hidden items, the matrix without them, and every household's hidden purchases as places among them."""
-    random, items = np.random.default_rng(seed), np.unique(whole.index)
+    random, items = np.random.default_rng(seed), np.unique(whole.column)
     hidden = np.sort(random.permutation(items)[: round(HIDDEN_SHARE * len(items))]).astype(np.int64)
     place = np.full(whole.n_columns, -1, np.int32)
     place[hidden] = np.arange(len(hidden))
-    seen = place[whole.index] < 0
+    seen = place[whole.column] < 0
     row = np.repeat(np.arange(whole.n_rows), whole.lengths)
     start = np.concatenate([[0], np.cumsum(np.bincount(row[seen], minlength=whole.n_rows))]).astype(np.int64)
-    targets = np.split(place[whole.index[~seen]], np.cumsum(np.bincount(row[~seen], minlength=whole.n_rows))[:-1])
-    return hidden, Matrix(start, whole.index[seen], whole.value[seen], whole.n_columns), targets
+    targets = np.split(place[whole.column[~seen]], np.cumsum(np.bincount(row[~seen], minlength=whole.n_rows))[:-1])
+    return hidden, Matrix(start, whole.column[seen], whole.value[seen], whole.n_columns), targets
 
 
 def run() -> dict[str, Any]:
@@ -111,7 +111,7 @@ def run() -> dict[str, Any]:
         holds=all(margin.low > 0 for margin in margins.values()),
         baselines=means,
         seeds=list(SEEDS),
-        notes=f"Complete Journey, {len(np.unique(whole.index))} products with at least {LEAST} purchases, a fifth hidden, three draws; every household ranks all hidden items; "
+        notes=f"Complete Journey, {len(np.unique(whole.column))} products with at least {LEAST} purchases, a fifth hidden, three draws; every household ranks all hidden items; "
         "iALS at its defaults (untuned); intervals: paired bootstrap over households",
     )
     return measured

@@ -72,7 +72,7 @@ def scores_of(models: ItemModels, kind: str, question: Question, skip: int, fall
         return fallback
     if kind == "ials":
         f, x = models.factors, np.empty(models.factors.dim, np.float32)
-        fold_in(f.vectors, f.vectors[:0], items, weights, len(items), f.gram, f.reg, f.nu, f.unobserved, np.empty((f.dim, f.dim), np.float32), x)
+        fold_in(f, f.vectors[:0], items, weights, len(items), np.empty((f.dim, f.dim), np.float32), x)
         return (f.vectors @ x).astype(np.float64)
     out = np.zeros(models.n)
     for item, weight in zip(items, weights, strict=True):
@@ -97,7 +97,7 @@ def with_ridge(ridge: float) -> Settings:
 
 def reachable_at(history: History, cut: int) -> NDArray[np.bool_]:
     """Films with as many positives as the models ask for."""
-    weights, _ = compiled(SETTINGS.events)
+    weights = compiled(SETTINGS.events).weights
     known = history.before(cut)
     return np.bincount(known.item[weights[known.type] > 0], minlength=history.n_items) >= SETTINGS.retrieval.min_events
 

@@ -45,7 +45,7 @@ def quality(scores_of: Any, known: Matrix, target: Pairs, users: NDArray[np.int6
     begin = np.searchsorted(user, np.arange(known.n_rows + 1))
     eligible, found = np.ones(known.n_columns, bool), []
     for one in users:
-        own = known.index[known.start[one] : known.start[one + 1]]
+        own = known.column[known.start[one] : known.start[one + 1]]
         eligible[own] = False
         ranks = mid_ranks(scores_of(one), eligible, item[begin[one] : begin[one + 1]])
         found.append((recall(ranks, 20), ndcg(ranks, 20)))
@@ -58,9 +58,9 @@ def ease_scores(weights: Matrix, known: Matrix) -> Any:
     """Scores of all items for one user: the sum of the rows of their items."""
 
     def scores(user: int) -> NDArray[np.float64]:
-        items = known.index[known.start[user] : known.start[user + 1]]
+        items = known.column[known.start[user] : known.start[user + 1]]
         at = np.concatenate([np.arange(weights.start[i], weights.start[i + 1]) for i in items] or [np.empty(0, np.int64)])
-        return np.bincount(weights.index[at], weights.value[at], known.n_columns)
+        return np.bincount(weights.column[at], weights.value[at], known.n_columns)
 
     return scores
 

@@ -17,7 +17,7 @@ def test_an_item_described_later_gets_the_row_it_would_have_had() -> None:
     vocabulary, matrix = describe(catalogue, 120)
     features = vocabulary.features(catalogue.titles[17], catalogue.attributes[17])
     row = slice(matrix.start[17], matrix.start[18])
-    assert features.tolist() == matrix.index[row].tolist()
+    assert features.tolist() == matrix.column[row].tolist()
     np.testing.assert_allclose(vocabulary.weights(features), matrix.value[row], rtol=1e-5)
 
 

@@ -28,7 +28,7 @@ def test_entries_are_those_of_counting_every_pair(history) -> None:
     positives = Positives.of(history, SETTINGS.events)
     found, expected = fit_covisitation(positives, 1, 119, AS_OF_S), oracle(positives)
     row = np.repeat(np.arange(found.n_rows), found.lengths)
-    got = {(int(i), int(j)): float(v) for i, j, v in zip(row, found.index, found.value, strict=True)}
+    got = {(int(i), int(j)): float(v) for i, j, v in zip(row, found.column, found.value, strict=True)}
     assert got.keys() == expected.keys()
     np.testing.assert_allclose([got[key] for key in expected], list(expected.values()), rtol=1e-3)
 
@@ -37,8 +37,8 @@ def test_only_the_strongest_companions_stay(history) -> None:
     positives = Positives.of(history, SETTINGS.events)
     all_, few = fit_covisitation(positives, 1, 119, AS_OF_S), fit_covisitation(positives, 1, 10, AS_OF_S)
     row = slice(all_.start[4], all_.start[5])
-    best = all_.index[row][np.argsort(-all_.value[row], kind="stable")[:10]]
-    assert set(few.index[few.start[4] : few.start[5]].tolist()) == set(best.tolist())
+    best = all_.column[row][np.argsort(-all_.value[row], kind="stable")[:10]]
+    assert set(few.column[few.start[4] : few.start[5]].tolist()) == set(best.tolist())
 
 
 def test_rare_items_have_no_companions_and_are_none(history) -> None:
@@ -46,4 +46,4 @@ def test_rare_items_have_no_companions_and_are_none(history) -> None:
     rare = np.flatnonzero(np.bincount(positives.item, minlength=120) < 12)
     found = fit_covisitation(positives, 12, 10, AS_OF_S)
     assert not found.lengths[rare].any()
-    assert not np.isin(found.index, rare).any()
+    assert not np.isin(found.column, rare).any()

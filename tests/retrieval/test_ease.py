@@ -12,7 +12,7 @@ def matrix_of(dense: np.ndarray) -> Matrix:
 
 def dense_of(matrix: Matrix) -> np.ndarray:
     out = np.zeros((matrix.n_rows, matrix.n_columns))
-    out[np.repeat(np.arange(matrix.n_rows), matrix.lengths), matrix.index] = matrix.value
+    out[np.repeat(np.arange(matrix.n_rows), matrix.lengths), matrix.column] = matrix.value
     return out
 
 

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vernal.retrieval.ials import Hyper, fit_ials, fold_in
+from vernal.retrieval.ials import Factors, Hyper, fit_ials, fold_in
 from vernal.retrieval.positives import Matrix
 
 
@@ -21,7 +21,7 @@ def test_fold_in_solves_the_normal_equations(seed: int, n: int) -> None:
     gram = (0.1 * vectors.T @ vectors).astype(np.float32)
     items, weights = random.permutation(15)[:n].astype(np.int32), random.uniform(0.1, 1, n).astype(np.float32)
     x = np.empty(8, np.float32)
-    fold_in(vectors, vectors[:0], items, weights, n, gram, 0.05, 1.0, 1.5, np.empty((8, 8), np.float32), x)
+    fold_in(Factors(vectors, gram, 0.05, 1.0, 1.5), vectors[:0], items, weights, n, np.empty((8, 8), np.float32), x)
     v = vectors[items].astype(np.float64)
     left = gram + v.T @ (weights[:, None] * v) + 0.05 * (weights.sum() + 1.5) * np.eye(8)
     np.testing.assert_allclose(x, np.linalg.solve(left, v.T @ weights), rtol=2e-3, atol=2e-4)
@@ -33,11 +33,11 @@ def objective(matrix: Matrix, v: np.ndarray, hyper: Hyper) -> float:
     gram = hyper.alpha * v.T @ v
     for user in range(matrix.n_rows):
         row = slice(matrix.start[user], matrix.start[user + 1])
-        rows, c = v[matrix.index[row]], matrix.value[row].astype(np.float64)
+        rows, c = v[matrix.column[row]], matrix.value[row].astype(np.float64)
         ridge = hyper.reg * (c.sum() + hyper.alpha * matrix.n_columns) ** hyper.nu
         x = np.linalg.solve(gram + rows.T @ (c[:, None] * rows) + ridge * np.eye(dim), rows.T @ c)
         total += (c * (1 - rows @ x) ** 2).sum() + x @ gram @ x + ridge * x @ x
-    counts = np.bincount(matrix.index, matrix.value, matrix.n_columns)
+    counts = np.bincount(matrix.column, matrix.value, matrix.n_columns)
     return total + float((hyper.reg * (counts + hyper.alpha * matrix.n_rows) ** hyper.nu * (v**2).sum(1)).sum())
 
 
@@ -69,5 +69,5 @@ def test_warm_vectors_start_nearer_to_where_they_were() -> None:
 
 def test_items_without_events_have_zero_vectors() -> None:
     matrix = matrix_of(7)
-    wider = Matrix(matrix.start, matrix.index, matrix.value, matrix.n_columns + 3)
+    wider = Matrix(matrix.start, matrix.column, matrix.value, matrix.n_columns + 3)
     assert not fit_ials(wider, 8, Hyper(), 0).vectors[-3:].any()

@@ -29,8 +29,8 @@ def test_the_same_inputs_and_seed_give_the_same_bytes(models, history, catalogue
 def test_an_empty_history_gives_models_that_propose_nothing(live) -> None:
     nothing = fit(history_of(1).rows(slice(0, 0)), catalogue_of(), SETTINGS, NOW_US, 0)
     assert not nothing.factors.vectors.any()
-    assert not len(nothing.relations.matrix("ease").index)
-    assert len(nothing.relations.matrix("content").index)
+    assert not len(nothing.relations.matrix("ease").column)
+    assert len(nothing.relations.matrix("content").column)
 
 
 def test_arrays_cannot_be_written(models) -> None:

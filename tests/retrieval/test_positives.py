@@ -27,18 +27,18 @@ def test_a_pair_keeps_its_strongest_positive() -> None:
 
 def test_rare_items_have_no_pairs() -> None:
     matrix = pairs(positives_of([0, 1, 2], [1, 1, 3], [1, 1, 1], [1, 2, 3]), 2)
-    assert matrix.index.tolist() == [1, 1]
+    assert matrix.column.tolist() == [1, 1]
 
 
 def test_only_the_newest_pairs_of_a_heavy_user_count() -> None:
     matrix = pairs(positives_of([0, 0, 0], [0, 1, 2], [1, 1, 1], [3, 1, 2]), 1, cap=2)
-    assert matrix.index.tolist() == [0, 2]
+    assert matrix.column.tolist() == [0, 2]
 
 
 def test_transposing_twice_changes_nothing() -> None:
     matrix = pairs(positives_of([0, 1, 1, 2], [3, 1, 2, 1], [1, 1, 1, 1], [1, 2, 3, 4]), 1)
     again = matrix.transposed().transposed()
-    assert again.index.tolist() == matrix.index.tolist()
+    assert again.column.tolist() == matrix.column.tolist()
     assert again.start.tolist() == matrix.start.tolist()
 
 

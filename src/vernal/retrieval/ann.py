@@ -4,16 +4,16 @@ In: (n, dim) float32 vectors, zero rows meaning "none". Out: `Ivf`, whose arrays
 chosen by int8 product (their scores are made exact later, for all candidates alike), and `n_probe` is chosen at build time to keep recall.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from vernal.retrieval.board import U8, barred, eligible
+from vernal.retrieval.board import Board, Mask, barred, eligible, new_board
 from vernal.retrieval.ials import dot
 from vernal.retrieval.linear import F32, I32
-from vernal.retrieval.selection import BUFFER, I64, N_BINS, key_of, shrink, unpack
+from vernal.retrieval.selection import BUFFER, Sieve, key_of, new_sieve, room_for, shrink, unpack
 
 RECALL = 0.9  # of the exact 100 best, kept on sample queries
 PROBES = (8, 16, 32, 64, 128)
@@ -22,8 +22,7 @@ SAMPLE_PER_LIST = 64
 WIDENING = 8  # times more lists may be probed when a filter leaves too few
 
 
-@dataclass(frozen=True)
-class Ivf:
+class Ivf(NamedTuple):
     """Inverted lists; n_kept <= n items have a vector."""
 
     centroids: F32  # (n_lists, dim)
@@ -32,11 +31,6 @@ class Ivf:
     codes: NDArray[np.int8]  # (n_kept, dim)
     scale: F32  # (n_kept,) value of one code step
     n_probe: int
-
-    @property
-    def parts(self) -> tuple[F32, NDArray[np.int64], I32, NDArray[np.int8], F32]:
-        """What `probe` takes."""
-        return self.centroids, self.start, self.order, self.codes, self.scale
 
 
 def build(vectors: F32, queries: F32, seed: int) -> Ivf:
@@ -53,7 +47,7 @@ def build(vectors: F32, queries: F32, seed: int) -> Ivf:
     start = np.concatenate([[0], np.cumsum(np.bincount(nearest, minlength=len(centroids)))]).astype(np.int64)
     codes, scale = quantise(rows[order])
     index = Ivf(centroids, start, kept[order].astype(np.int32), codes, scale, PROBES[-1])
-    return Ivf(index.centroids, index.start, index.order, index.codes, index.scale, enough_probes(index, vectors, queries))
+    return index._replace(n_probe=enough_probes(index, vectors, queries))
 
 
 def kmeans(rows: F32, n_lists: int, seed: int) -> F32:
@@ -66,7 +60,7 @@ def kmeans(rows: F32, n_lists: int, seed: int) -> F32:
         counts = np.bincount(nearest, minlength=n_lists)
         sums = np.zeros_like(centroids)
         np.add.at(sums, nearest, sample)
-        centroids = sums / np.maximum(counts, 1)[:, None]
+        centroids = (sums / np.maximum(counts, 1)[:, None]).astype(np.float32)
         empty = np.flatnonzero(counts == 0)
         centroids[empty] = sample[random.integers(0, len(sample), len(empty))]
     return np.ascontiguousarray(centroids, np.float32)
@@ -92,21 +86,19 @@ def enough_probes(index: Ivf, vectors: F32, queries: F32, k: int = 100) -> int:
     k = min(k, len(index.order))
     exact = [set(np.argpartition(-(vectors @ query), k - 1)[:k].tolist()) for query in queries]
     for n_probe in PROBES[:-1]:
-        tried = Ivf(index.centroids, index.start, index.order, index.codes, index.scale, n_probe)
-        found = [len(exact[q] & set(search(tried, vectors, query, k).tolist())) for q, query in enumerate(queries)]
+        tried = index._replace(n_probe=n_probe)
+        found = [len(exact[q] & set(search(tried, len(vectors), query, k).tolist())) for q, query in enumerate(queries)]
         if np.mean(found) >= RECALL * k:
             return n_probe
     return PROBES[-1]
 
 
-def search(index: Ivf, vectors: F32, query: F32, k: int) -> I32:
-    """Item numbers of about the k best by product with the query, best first; no masks."""
-    n = len(vectors)
-    keys, spare, bins = np.empty(BUFFER * k, np.int64), np.empty(BUFFER * k, np.int64), np.empty(N_BINS, np.int32)
-    unmasked = (n, np.zeros(n, np.uint8), 0, np.empty(0, np.uint8), np.full(1, -1, np.int32), np.empty(0, np.int32), np.empty(0, np.uint8))
-    size = probe(*index.parts, index.n_probe, query, k, *unmasked, keys, spare, bins)
-    items, scores = np.empty(size, np.int32), np.empty(size, np.float32)
-    unpack(keys, size, items, scores)
+def search(index: Ivf, n: int, query: F32, k: int) -> I32:
+    """Item numbers (below n) of about the k best by product with the query, best first; no masks."""
+    sieve, nobody = new_sieve(BUFFER * k), new_board(1, 1, 1)
+    size = probe(index, query, k, nobody, Mask(n, np.zeros(n, np.uint8), 0, np.empty(0, np.uint8)), sieve)
+    items = np.empty(size, np.int32)
+    unpack(sieve, size, items)
     return items
 
 
@@ -114,17 +106,16 @@ def search(index: Ivf, vectors: F32, query: F32, k: int) -> I32:
 def best_lists(centroids: F32, x: F32, wanted: int, bins: I32) -> I32:
     """The `wanted` lists whose centroids have the largest product with x, best first."""
     n_lists, dim = centroids.shape
-    keys, spare = np.empty(n_lists, np.int64), np.empty(n_lists, np.int64)
+    sieve = Sieve(np.empty(n_lists, np.int64), np.empty(n_lists, np.int64), bins)
     scores = np.empty(n_lists, np.float32)
     least = np.float32(0)
     for row in range(n_lists):
         scores[row] = dot(centroids[row], x, dim)
         least = min(least, scores[row])
     for row in range(n_lists):
-        keys[row] = key_of(scores[row] - least, row)
-    size = shrink(keys, spare, bins, n_lists, wanted)
-    lists = np.empty(size, np.int32)
-    unpack(keys, size, lists, scores)
+        sieve.keys[row] = key_of(scores[row] - least, row)
+    lists = np.empty(shrink(sieve, n_lists, wanted), np.int32)
+    unpack(sieve, lists.shape[0], lists)
     return lists
 
 
@@ -138,50 +129,54 @@ def code_of(x: F32, step: float) -> NDArray[np.int8]:
 
 
 @njit(cache=True, nogil=True)
-def probe(
-    centroids: F32, start: NDArray[np.int64], order: I32, codes: NDArray[np.int8], scale: F32, n_probe: int, x: F32, limit: int,
-    n: int, flags: U8, need: int, allowed: U8, table: I32, item_of: I32, blocked: U8, keys: I64, spare: I64, bins: I32,
-) -> int:
+def probe(index: Ivf, x: F32, limit: int, board: Board, mask: Mask, sieve: Sieve) -> int:
     """Leaves the best eligible items as sorted keys, scored by int8 products; returns how many.
 
     Goes on past n_probe lists while a filter leaves too few.
     """
-    step, size, threshold, probed = max(np.max(np.abs(x)), np.float32(1e-12)) / np.float32(127), 0, np.int64(0), 0
-    code = code_of(x, step)
+    step = max(np.max(np.abs(x)), np.float32(1e-12)) / np.float32(127)
+    code, n_lists = code_of(x, step), index.centroids.shape[0]
+    state = Scan(0, np.int64(0))
+    probed, wanted = 0, min(n_lists, index.n_probe)
     while True:
-        wanted = min(centroids.shape[0], n_probe if probed == 0 else n_probe * WIDENING)
-        lists = best_lists(centroids, x, wanted, bins)
+        lists = best_lists(index.centroids, x, wanted, sieve.bins)
         for at in range(probed, lists.shape[0]):
-            size, threshold = scan_list(start[lists[at]], start[lists[at] + 1], order, codes, scale, code, step, limit, size, threshold, n, flags, need, allowed, table, item_of, blocked, keys, spare, bins)
-        size = shrink(keys, spare, bins, size, limit)
-        if size == limit or probed > 0 or lists.shape[0] == centroids.shape[0]:
+            state = scan_list(index, lists[at], code, step, limit, state, board, mask, sieve)
+        size = shrink(sieve, state.size, limit)
+        state = Scan(size, state.threshold)
+        if size == limit or wanted == min(n_lists, index.n_probe * WIDENING):
             return size
-        probed = lists.shape[0]
+        probed, wanted = wanted, min(n_lists, index.n_probe * WIDENING)
+
+
+class Scan(NamedTuple):
+    """How far a scan is."""
+
+    size: int  # keys gathered
+    threshold: int  # no key at or below enters
 
 
 @njit(cache=True, nogil=True)
-def scan_list(
-    begin: int, end: int, order: I32, codes: NDArray[np.int8], scale: F32, code: NDArray[np.int8], step: float, limit: int, size: int, threshold: int,
-    n: int, flags: U8, need: int, allowed: U8, table: I32, item_of: I32, blocked: U8, keys: I64, spare: I64, bins: I32,
-) -> tuple[int, int]:
-    """Adds one list to the unsorted keys; returns how many there are and the key below which nothing enters."""
-    dim = codes.shape[1]
-    for row in range(begin, end):
-        product = code_product(codes[row], code, dim)
+def scan_list(index: Ivf, number: int, code: NDArray[np.int8], step: float, limit: int, state: Scan, board: Board, mask: Mask, sieve: Sieve) -> Scan:
+    """Adds one list to the gathered keys."""
+    dim, room, size, threshold = code.shape[0], room_for(sieve, limit), state.size, state.threshold
+    for row in range(index.start[number], index.start[number + 1]):
+        product = code_product(index.codes[row], code, dim)
         if product <= 0:
             continue
-        key = key_of(scale[row] * step * np.float32(product), order[row])
-        if key > threshold and eligible(order[row], n, flags, need, allowed) and not barred(order[row], table, item_of, blocked):
-            if size == min(keys.shape[0], BUFFER * limit):
-                size = shrink(keys, spare, bins, size, limit)
-                threshold = keys[size - 1]
-            keys[size] = key
+        item = index.order[row]
+        key = key_of(index.scale[row] * step * np.float32(product), item)
+        if key > threshold and eligible(item, mask) and not barred(item, board):
+            if size == room:
+                size = shrink(sieve, size, limit)
+                threshold = sieve.keys[size - 1]
+            sieve.keys[size] = key
             size += 1
-    return size, threshold
+    return Scan(size, threshold)
 
 
 @njit(cache=True, nogil=True)
-def code_product(row: NDArray[np.int8], code: NDArray[np.int8], dim: int) -> int:
+def code_product(row: NDArray[np.int8], code: NDArray[np.int8], dim: int) -> np.int32:
     """Exact integer product of two codes; fits int32 up to 2^17 dimensions."""
     total = np.int32(0)
     for k in range(dim):

@@ -15,7 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from vernal.events.history import Catalogue
-from vernal.retrieval.covisitation import listed
+from vernal.retrieval.covisitation import Lists, listed
 from vernal.retrieval.linear import F32, I32, push
 from vernal.retrieval.positives import Matrix, starts
 
@@ -160,7 +160,7 @@ def conjugate_gradient(x: sparse.csr_matrix, weight: NDArray[np.float64], target
 
 
 def as_scipy(matrix: Matrix) -> sparse.csr_matrix:
-    return sparse.csr_matrix((matrix.value, matrix.index, matrix.start), shape=(matrix.n_rows, matrix.n_columns))
+    return sparse.csr_matrix((matrix.value, matrix.column, matrix.start), shape=(matrix.n_rows, matrix.n_columns))
 
 
 def fit_neighbours(content: Matrix, neighbours: int) -> Matrix:
@@ -168,32 +168,30 @@ def fit_neighbours(content: Matrix, neighbours: int) -> Matrix:
 
     Cost: the sum over items of the lengths of their features' lists, each at most POSTING_CAP.
     """
-    by_feature = content.transposed()
-    index = np.full((content.n_rows, neighbours), -1, np.int32)
-    similarity = np.zeros((content.n_rows, neighbours), np.float32)
-    alike(content.start, content.index, content.value, by_feature.start, by_feature.index, by_feature.value, POSTING_CAP, index, similarity)
-    return listed(index, similarity)
+    lists = Lists(np.full((content.n_rows, neighbours), -1, np.int32), np.zeros((content.n_rows, neighbours), np.float32))
+    alike(content, content.transposed(), POSTING_CAP, lists)
+    return listed(*lists)
 
 
 @njit(cache=True, nogil=True)
-def alike(start: NDArray[np.int64], index: I32, value: F32, f_start: NDArray[np.int64], f_index: I32, f_value: F32, cap: int, out_index: I32, out_value: F32) -> None:
+def alike(content: Matrix, by_feature: Matrix, cap: int, lists: Lists) -> None:
     """Fills every item's nearest other items over features of at most `cap` items."""
-    n_items, limit = out_index.shape
+    n_items, limit = lists.item.shape
     total, touched = np.zeros(n_items, np.float32), np.empty(n_items, np.int32)
     for item in range(n_items):
         n = 0
-        for t in range(start[item], start[item + 1]):
-            low, high = f_start[index[t]], f_start[index[t] + 1]
+        for t in range(content.start[item], content.start[item + 1]):
+            low, high = by_feature.start[content.column[t]], by_feature.start[content.column[t] + 1]
             if high - low > cap:
                 continue
             for s in range(low, high):
-                j = f_index[s]
+                j = by_feature.column[s]
                 if total[j] == 0:
                     touched[n] = j
                     n += 1
-                total[j] += value[t] * f_value[s]
+                total[j] += content.value[t] * by_feature.value[s]
         size = 0
-        for t in range(n):
-            if touched[t] != item:
-                size = push(out_value[item], out_index[item], size, limit, total[touched[t]], touched[t])
-            total[touched[t]] = 0
+        for j in touched[:n]:
+            if j != item:
+                size = push(lists.strength[item], lists.item[item], size, limit, total[j], j)
+            total[j] = 0

@@ -4,6 +4,8 @@ A pair is two positive events of one user at most `REACH` places and one week ap
 An entry (i, j) is the decayed share of i's company that is j, damped for rare i and for popular j.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -20,21 +22,38 @@ SHRINK = 5.0  # decayed events added to an item's own count: rare items say litt
 DAMPING = 0.25  # power of the partner's popularity that is divided out
 
 
+class Sequences(NamedTuple):
+    """Positive events ordered by user, then time."""
+
+    user: I32
+    item: I32
+    time: NDArray[np.int64]  # UTC s
+    weight: F32  # decayed to the moment of the fit
+    start: NDArray[np.int64]  # (n_items + 1,) into places
+    places: NDArray[np.int64]  # rows of every item
+
+
+class Lists(NamedTuple):
+    """The strongest companions of every item; -1 = none."""
+
+    item: I32  # (n_items, k)
+    strength: F32  # (n_items, k)
+
+
 def fit_covisitation(positives: Positives, min_events: int, neighbours: int, as_of_s: int) -> Matrix:
     """The `neighbours` strongest companions of every item, as (n_items, n_items) in source rows.
 
     Cost: 2 REACH additions per event; 0.4 CPU s per million events.
     """
     order = np.lexsort((positives.item, positives.time, positives.user))
-    user, item, time = positives.user[order], positives.item[order], positives.time[order]
+    item, time, n = positives.item[order], positives.time[order], positives.n_items
     weight = positives.weight[order] * np.exp2(-np.maximum(0, as_of_s - time) / AGE_HALF_LIFE_S).astype(np.float32)
-    mass = np.bincount(item, weight, positives.n_items).astype(np.float32)
-    enough = np.bincount(item, minlength=positives.n_items) >= min_events
+    mass = np.bincount(item, weight, n).astype(np.float32)
+    enough = np.bincount(item, minlength=n) >= min_events
     places = np.argsort(item, kind="stable").astype(np.int64)
-    index = np.full((positives.n_items, neighbours), -1, np.int32)
-    strength = np.zeros((positives.n_items, neighbours), np.float32)
-    companions(starts(item, positives.n_items), places, user, item, time, weight, mass, enough, index, strength)
-    return listed(index, strength)
+    lists = Lists(np.full((n, neighbours), -1, np.int32), np.zeros((n, neighbours), np.float32))
+    companions(Sequences(positives.user[order], item, time, weight, starts(item, n), places), mass, enough, lists)
+    return listed(*lists)
 
 
 def listed(index: I32, weight: F32) -> Matrix:
@@ -47,29 +66,31 @@ def listed(index: I32, weight: F32) -> Matrix:
 
 
 @njit(cache=True, nogil=True)
-def companions(
-    start: NDArray[np.int64], places: NDArray[np.int64], user: I32, item: I32, time: NDArray[np.int64], weight: F32, mass: F32, enough: NDArray[np.bool_], index: I32, strength: F32
-) -> None:
-    """Fills every item's strongest companions; events are ordered by user and time, `places` lists them by item."""
-    n_items, limit = index.shape
+def companions(events: Sequences, mass: F32, enough: NDArray[np.bool_], lists: Lists) -> None:
+    """Fills every item's strongest companions among items with enough events."""
+    n_items, limit = lists.item.shape
     total, touched = np.zeros(n_items, np.float32), np.empty(n_items, np.int32)
     for source in range(n_items):
-        n = 0
-        if not enough[source]:
-            continue
-        for t in range(start[source], start[source + 1]):
-            at = places[t]
-            for other in range(max(0, at - REACH), min(len(item), at + REACH + 1)):
-                gap = abs(time[other] - time[at])
-                if user[other] != user[at] or item[other] == source or gap > SPAN_S or not enough[item[other]]:
-                    continue
-                if total[item[other]] == 0:
-                    touched[n] = item[other]
-                    n += 1
-                total[item[other]] += weight[at] * 2.0 ** (-gap / GAP_HALF_LIFE_S)
+        n = add_company(source, events, enough, total, touched) if enough[source] else 0
         size = 0
-        for t in range(n):
-            j = touched[t]
+        for j in touched[:n]:
             score = total[j] / ((mass[source] + SHRINK) * (mass[j] + SHRINK) ** DAMPING)
-            size = push(strength[source], index[source], size, limit, score, j)
+            size = push(lists.strength[source], lists.item[source], size, limit, score, j)
             total[j] = 0
+
+
+@njit(cache=True, nogil=True)
+def add_company(source: int, events: Sequences, enough: NDArray[np.bool_], total: F32, touched: I32) -> int:
+    """Adds up what was taken near each event of an item; returns how many items were touched."""
+    n = 0
+    for t in range(events.start[source], events.start[source + 1]):
+        at = events.places[t]
+        for other in range(max(0, at - REACH), min(len(events.item), at + REACH + 1)):
+            gap, j = abs(events.time[other] - events.time[at]), events.item[other]
+            if events.user[other] != events.user[at] or j == source or gap > SPAN_S or not enough[j]:
+                continue
+            if total[j] == 0:
+                touched[n] = j
+                n += 1
+            total[j] += events.weight[at] * 2.0 ** (-gap / GAP_HALF_LIFE_S)
+    return n

@@ -5,6 +5,7 @@ the unobserved a_i = alpha pop_i^popularity / mean. No user vector is kept: a us
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -26,8 +27,7 @@ class Hyper:
     block: int = 64  # dimensions solved at once; equal to the dimension this is exact ALS
 
 
-@dataclass(frozen=True)
-class Factors:
+class Factors(NamedTuple):
     """Fitted item vectors and what fold-in needs."""
 
     vectors: F32  # (n_items, dim); zero rows for items without events
@@ -61,9 +61,9 @@ def fit_ials(matrix: Matrix, dim: int, hyper: Hyper, seed: int, warm: F32 | None
     ones = np.full(matrix.n_rows, hyper.alpha, np.float32)
     n_active = int((matrix.lengths > 0).sum())
     for _ in range(hyper.sweeps):
-        gram = (v * share[:, None]).T @ v
-        sweep(matrix.start, matrix.index, matrix.value, v, gram, ones, u, hyper.reg, hyper.nu, hyper.alpha * n_live, hyper.block)
-        sweep(by_item.start, by_item.index, by_item.value, u, u.T @ u, share * np.float32(hyper.alpha), v, hyper.reg, hyper.nu, hyper.alpha * n_active, hyper.block)
+        gram = np.ascontiguousarray((v * share[:, None]).T @ v, np.float32)
+        sweep(matrix, v, gram, ones, u, Pull(hyper.reg, hyper.nu, hyper.alpha * n_live), hyper.block)
+        sweep(by_item, u, u.T @ u, share * np.float32(hyper.alpha), v, Pull(hyper.reg, hyper.nu, hyper.alpha * n_active), hyper.block)
     gram = (v * (share * np.float32(hyper.alpha))[:, None]).T @ v
     return Factors(v, gram.astype(np.float32), hyper.reg, hyper.nu, hyper.alpha * n_live)
 
@@ -84,41 +84,60 @@ def starting_vectors(counts: NDArray[np.int64], dim: int, seed: int, warm: F32 |
     return v
 
 
+class Pull(NamedTuple):
+    """How strongly rows are drawn to zero: reg (their weight + base)^nu."""
+
+    reg: float
+    nu: float
+    base: float  # weight of the unobserved pairs
+
+
+class Block(NamedTuple):
+    """The normal equations of one row over some of its dimensions."""
+
+    low: int  # first dimension
+    width: int
+    left: F32  # (width, width) lower half of the Hessian
+    right: F32  # (width,) gradient
+
+
 @njit(cache=True, nogil=True, fastmath=True)
-def sweep(start: NDArray[np.int64], index: I32, value: F32, other: F32, gram: F32, alpha: F32, rows: F32, reg: float, nu: float, base: float, block: int) -> None:
+def sweep(matrix: Matrix, other: F32, gram: F32, alpha: F32, rows: F32, pull: Pull, block: int) -> None:
     """One pass over all rows: each is moved to the minimum of its objective, block by block. Empty rows become zero."""
     dim = rows.shape[1]
     a, g = np.empty((block, block), np.float32), np.empty(block, np.float32)
-    predicted = np.empty(max(1, (start[1:] - start[:-1]).max()), np.float32)
+    predicted = np.empty(max(1, (matrix.start[1:] - matrix.start[:-1]).max()), np.float32)
     for r in range(rows.shape[0]):
-        begin, n = start[r], start[r + 1] - start[r]
-        if n == 0:
+        begin, end = matrix.start[r], matrix.start[r + 1]
+        if begin == end:
             rows[r, :] = 0
             continue
-        ridge = np.float32(reg * (value[begin : begin + n].sum() + base) ** nu)
-        for t in range(n):
-            predicted[t] = dot(rows[r], other[index[begin + t]], dim)
+        columns, values = matrix.column[begin:end], matrix.value[begin:end]
+        ridge = np.float32(pull.reg * (values.sum() + pull.base) ** pull.nu)
+        for t in range(end - begin):
+            predicted[t] = dot(rows[r], other[columns[t]], dim)
         for low in range(0, dim, block):
-            width = min(block, dim - low)
-            normal_equations(index[begin : begin + n], value[begin : begin + n], other, gram, alpha[r], rows[r], ridge, predicted, low, width, a, g)
-            solve_in_place(a, g, width)
-            for k in range(width):
+            part = Block(low, min(block, dim - low), a, g)
+            normal_equations(columns, values, other, gram, alpha[r], rows[r], ridge, predicted, part)
+            solve_in_place(a, g, part.width)
+            for k in range(part.width):
                 rows[r, low + k] -= g[k]
             if low + block < dim:
-                for t in range(n):
-                    predicted[t] -= dot(g, other[index[begin + t], low:], width)
+                for t in range(end - begin):
+                    predicted[t] -= dot(g, other[columns[t], low:], part.width)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def normal_equations(index: I32, value: F32, other: F32, gram: F32, alpha: float, x: F32, ridge: float, predicted: F32, low: int, width: int, a: F32, g: F32) -> None:
-    """Hessian (lower half of a) and gradient (g) of one row's objective over the dimensions low .. low + width."""
+def normal_equations(columns: I32, values: F32, other: F32, gram: F32, alpha: np.float32, x: F32, ridge: np.float32, predicted: F32, part: Block) -> None:
+    """Fills a block with the Hessian and the gradient of one row's objective at x."""
+    a, g, low, width = part.left, part.right, part.low, part.width
     for i in range(width):
         g[i] = alpha * dot(gram[low + i], x, x.shape[0]) + ridge * x[low + i]
         for j in range(i + 1):
             a[i, j] = alpha * gram[low + i, low + j]
         a[i, i] += ridge
-    for t in range(index.shape[0]):
-        v, c = other[index[t], low:], value[t]
+    for t in range(columns.shape[0]):
+        v, c = other[columns[t], low:], values[t]
         error = c * (predicted[t] - np.float32(1))
         for i in range(width):
             g[i] += error * v[i]
@@ -128,7 +147,7 @@ def normal_equations(index: I32, value: F32, other: F32, gram: F32, alpha: float
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def dot(x: F32, y: F32, n: int) -> float:
+def dot(x: F32, y: F32, n: int) -> np.float32:
     total = np.float32(0)
     for k in range(n):
         total += x[k] * y[k]
@@ -136,26 +155,26 @@ def dot(x: F32, y: F32, n: int) -> float:
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def fold_in(vectors: F32, extra: F32, items: I32, weights: F32, n: int, gram: F32, reg: float, nu: float, base: float, a: F32, x: F32) -> None:
+def fold_in(factors: Factors, extra: F32, items: I32, weights: F32, n: int, a: F32, x: F32) -> None:
     """Fills x (dim,) with the vector of a user whose recent items are items[:n]: the exact solution of their normal equations.
 
     Parameters
     ----------
-    vectors, extra : (n_items, dim) and (n_extra, dim) float32; number n_items + j is row j of extra. Items beyond both are skipped.
+    extra : (n_extra, dim) vectors of the items after those of the factors. Items beyond both are skipped.
     weights : (n,) float32 confidences, decayed by age.
     a : (dim, dim) float32 workspace.
 
-    Cost: 32 us at dim 64, 50 items.
+    Cost: 26 us at dim 64, 50 items.
     """
-    dim = gram.shape[0]
+    dim, n_known = factors.gram.shape[0], factors.vectors.shape[0]
     total = np.float32(0)
     x[:] = 0
-    a[:, :] = gram
+    a[:, :] = factors.gram
     for t in range(n):
         item = items[t]
-        if item >= vectors.shape[0] + extra.shape[0]:
+        if item >= n_known + extra.shape[0]:
             continue
-        v = vectors[item] if item < vectors.shape[0] else extra[item - vectors.shape[0]]
+        v = factors.vectors[item] if item < n_known else extra[item - n_known]
         if dot(v, v, dim) == 0:
             continue
         total += weights[t]
@@ -166,7 +185,7 @@ def fold_in(vectors: F32, extra: F32, items: I32, weights: F32, n: int, gram: F3
                 a[i, j] += scaled * v[j]
     if total == 0:
         return
-    ridge = np.float32(reg * (total + base) ** nu)
+    ridge = np.float32(factors.reg * (total + factors.unobserved) ** factors.nu)
     for i in range(dim):
         a[i, i] += ridge
     solve_in_place(a, x, dim)

@@ -68,11 +68,13 @@ class ItemModels:
         vocabulary = Vocabulary({word: at for at, word in enumerate(about["words"])}, *(arrays[name] for name in WORD_ARRAYS))
         mapping = ContentMap(arrays["coefficients"], arrays["intercept"])
         return cls(
-            **{name: about[name] for name in ("n", "as_of", "catalogue")},
+            n=n,
+            as_of=about["as_of"],
+            catalogue=about["catalogue"],
             relations=Relations(arrays["relations.start"], arrays["relations.entries"]),
             hyper=Hyper(**about["hyper"]),
             factors=Factors(arrays["vectors"], arrays["gram"], **about["factors"]),
-            index=Ivf(*(arrays[f"index.{part}"] for part in INDEX_PARTS), about["n_probe"]) if "n_probe" in about else None,
+            index=Ivf(**{part: arrays[f"index.{part}"] for part in INDEX_PARTS}, n_probe=about["n_probe"]) if "n_probe" in about else None,
             vocabulary=vocabulary,
             mapping=mapping,
             delta=Delta(n, vocabulary, mapping),
@@ -112,7 +114,7 @@ def fit(
     matrix = widened(pairs(positives, choice.min_events), n)
     vocabulary, described, alike = content or Content.of(catalogue, n)
     factors = fit_ials(matrix, choice.ials_dim, hyper, seed)
-    counts = np.bincount(matrix.index, minlength=n)
+    counts = np.bincount(matrix.column, minlength=n)
     mapping = fit_map(described, factors.vectors, counts)
     vectors = np.ascontiguousarray(np.where((counts > 0)[:, None], factors.vectors, mapping.vectors(described)), np.float32)
     arrays: dict[str, NDArray[Any]] = {"vectors": vectors, "gram": factors.gram, "coefficients": mapping.coefficients, "intercept": mapping.intercept}
@@ -122,7 +124,8 @@ def fit(
     relations = Relations.of(matrices, ROW_CAP * choice.ease_neighbours)
     arrays |= {"relations.start": relations.start, "relations.entries": relations.entries}
     about: dict[str, Any] = {"n": n, "as_of": as_of, "catalogue": bool((catalogue.flags & DESCRIBED).any()), "hyper": asdict(hyper)}
-    about |= {"words": sorted(vocabulary.words, key=vocabulary.words.__getitem__), "factors": {name: getattr(factors, name) for name in ("reg", "nu", "unobserved")}}
+    about["words"] = sorted(vocabulary.words, key=vocabulary.words.__getitem__)
+    about["factors"] = {"reg": factors.reg, "nu": factors.nu, "unobserved": factors.unobserved}
     if n > choice.exact_below:
         index = build(vectors, sample_queries(matrix, factors, seed), seed)
         arrays |= {f"index.{part}": getattr(index, part) for part in INDEX_PARTS}
@@ -138,8 +141,8 @@ def sample_queries(matrix: Matrix, factors: Factors, seed: int, n: int = 64) -> 
     normal, none = np.empty((factors.dim, factors.dim), np.float32), np.empty((0, factors.dim), np.float32)
     for row, user in enumerate(users):
         entries = slice(matrix.start[user], matrix.start[user + 1])
-        items, values = matrix.index[entries], matrix.value[entries]
-        fold_in(factors.vectors, none, items, values, len(items), factors.gram, factors.reg, factors.nu, factors.unobserved, normal, queries[row])
+        items, values = matrix.column[entries], matrix.value[entries]
+        fold_in(factors, none, items, values, len(items), normal, queries[row])
     return queries
 
 
@@ -147,4 +150,4 @@ def widened(matrix: Matrix, n: int) -> Matrix:
     """The matrix with `n` columns, and with `n` rows where it was square; the added ones are empty."""
     rows = n if matrix.n_rows == matrix.n_columns else matrix.n_rows
     start = np.concatenate([matrix.start, np.full(rows - matrix.n_rows, matrix.start[-1], np.int64)])
-    return Matrix(start, matrix.index, matrix.value, n)
+    return Matrix(start, matrix.column, matrix.value, n)

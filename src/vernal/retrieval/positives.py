@@ -5,6 +5,7 @@ Nothing received at or after `as_of` is ever used: callers cut the history first
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,12 +58,18 @@ class Positives:
         return Positives(self.user[rows], self.item[rows], self.weight[rows], self.time[rows], self.n_users, self.n_items)
 
 
-@dataclass(frozen=True)
-class Matrix:
-    """A sparse matrix in compressed rows; indices ascend within a row."""
+class Rules(NamedTuple):
+    """What makes an event a positive, by type code."""
+
+    weights: NDArray[np.float32]  # (256,) type_weights
+    least: NDArray[np.int32]  # (256,) least_values
+
+
+class Matrix(NamedTuple):
+    """A sparse matrix in compressed rows; columns ascend within a row."""
 
     start: NDArray[np.int64]  # (n_rows + 1,)
-    index: NDArray[np.int32]  # (nnz,) column
+    column: NDArray[np.int32]  # (nnz,)
     value: NDArray[np.float32]  # (nnz,)
     n_columns: int
 
@@ -71,20 +78,15 @@ class Matrix:
         return len(self.start) - 1
 
     @property
-    def parts(self) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
-        """What kernels take."""
-        return self.start, self.index, self.value
-
-    @property
     def lengths(self) -> NDArray[np.int64]:
         """(n_rows,) entries per row."""
         return np.diff(self.start)
 
     def transposed(self) -> "Matrix":
         """The same matrix by columns. Cost: one stable sort of nnz."""
-        order = np.argsort(self.index, kind="stable")
+        order = np.argsort(self.column, kind="stable")
         row = np.repeat(np.arange(self.n_rows, dtype=np.int32), self.lengths)[order]
-        return Matrix(starts(self.index, self.n_columns), row, self.value[order], self.n_rows)
+        return Matrix(starts(self.column, self.n_columns), row, self.value[order], self.n_rows)
 
 
 def starts(rows: NDArray[np.int32], n_rows: int) -> NDArray[np.int64]:
@@ -124,14 +126,14 @@ def newest_per_user(user: NDArray[np.int32], time: NDArray[np.int64], n_users: i
     return np.sort(order[rank < cap])
 
 
-_compiled: dict[int, tuple[config.Events, NDArray[np.float32], NDArray[np.int32]]] = {}
+_compiled: dict[int, tuple[config.Events, Rules]] = {}
 
 
-def compiled(events: config.Events) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """(type_weights, least_values) of a config, made once per settings object: the request path asks every time."""
+def compiled(events: config.Events) -> Rules:
+    """The rules of a config, made once per settings object: the request path asks every time."""
     found = _compiled.get(id(events))
     if found is None or found[0] is not events:
         if len(_compiled) > 64:
             _compiled.clear()
-        found = _compiled[id(events)] = (events, type_weights(events), least_values(events))
-    return found[1], found[2]
+        found = _compiled[id(events)] = (events, Rules(type_weights(events), least_values(events)))
+    return found[1]

@@ -4,7 +4,7 @@ A request reads some fifty random items; laid out like this each costs one trip 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,7 @@ from vernal.retrieval.positives import Matrix
 KINDS = ("covisitation", "ease", "content")  # order of an item's sections
 
 
-@dataclass(frozen=True)
-class Relations:
+class Relations(NamedTuple):
     """Section s of item i is entries[start[3 i + s] : start[3 i + s + 1]]."""
 
     start: NDArray[np.int64]  # (3 n + 1,)
@@ -33,7 +32,7 @@ class Relations:
         for section, matrix in enumerate(matrices):
             row = np.repeat(np.arange(n), matrix.lengths)
             at = start[count * row + section] + np.arange(len(row)) - matrix.start[row]
-            entries[at, 0], entries[at, 1] = matrix.index, matrix.value.view(np.int32)
+            entries[at, 0], entries[at, 1] = matrix.column, matrix.value.view(np.int32)
         return cls(start, entries)
 
     @property
@@ -65,4 +64,4 @@ def capped(matrix: Matrix, cap: int) -> Matrix:
     rank = np.arange(len(row)) - matrix.start[row]
     kept = np.sort(order[rank < cap])
     start = np.concatenate([[0], np.cumsum(np.minimum(matrix.lengths, cap))]).astype(np.int64)
-    return Matrix(start, matrix.index[kept], matrix.value[kept], matrix.n_columns)
+    return Matrix(start, matrix.column[kept], matrix.value[kept], matrix.n_columns)

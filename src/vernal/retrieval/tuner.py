@@ -6,8 +6,9 @@ a clock, so that the same history and seed always choose the same.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -63,8 +64,8 @@ def validation_cut(positives: Positives, window_s: int) -> int:
 
 def trials_within(budget_s: float, matrix: Matrix, dim: int) -> int:
     """How many fits the budget pays for at the nominal speed."""
-    rows = matrix.n_rows + int((np.bincount(matrix.index, minlength=1) > 0).sum())
-    per_sweep = len(matrix.index) * dim * dim + rows * dim**3 / 6
+    rows = matrix.n_rows + int((np.bincount(matrix.column, minlength=1) > 0).sum())
+    per_sweep = len(matrix.column) * dim * dim + rows * dim**3 / 6
     return int(budget_s / max(1e-3, Hyper().sweeps * per_sweep / NOMINAL_PER_S))
 
 
@@ -93,58 +94,52 @@ class Questions:
 
 def asked(known: Positives, later: Positives, matrix: Matrix, settings: Settings, cut: int, seed: int) -> Questions:
     """Up to USERS users with a query before the cut and a reachable target after it."""
-    reachable = np.bincount(matrix.index, minlength=matrix.n_columns) > 0
+    reachable = np.bincount(matrix.column, minlength=matrix.n_columns) > 0
     users = np.intersect1d(later.user[reachable[later.item]], known.user[reachable[known.item]])
     users = np.sort(np.random.default_rng(seed).permutation(users)[:USERS])
     half_life, recent = duration_s(settings.retrieval.recent_half_life), settings.retrieval.recent_events
-    order_known, order_later = np.lexsort((-known.time, known.user)), np.argsort(later.user, kind="stable")
-    queries, weights, targets, kept = [], [], [], []
+    before, after = np.lexsort((-known.time, known.user)), np.argsort(later.user, kind="stable")
+    queries, targets, kept = [], [], []
     for user in users:
-        rows = order_known[slice(*np.searchsorted(known.user, [user, user + 1], sorter=order_known))]
+        rows = before[slice(*np.searchsorted(known.user, [user, user + 1], sorter=before))]
         items, first = np.unique(known.item[rows], return_index=True)
-        newest = rows[np.sort(first)][:recent]
-        after = order_later[slice(*np.searchsorted(later.user, [user, user + 1], sorter=order_later))]
-        wanted = np.unique(later.item[after])
+        wanted = np.unique(later.item[after[slice(*np.searchsorted(later.user, [user, user + 1], sorter=after))]])
         wanted = wanted[reachable[wanted] & (settings.events.repeats | ~np.isin(wanted, items))]
         if len(wanted):
             kept.append(user)
-            queries.append(known.item[newest])
-            weights.append(known.weight[newest] * np.exp2(-(cut - known.time[newest]) / half_life).astype(np.float32))
+            queries.append(rows[np.sort(first)][:recent])
             targets.append(wanted)
-    return Questions(np.array(kept, np.int32), bounds(queries), flat(queries, np.int32), flat(weights, np.float32), bounds(targets), flat(targets, np.int32), matrix, settings.events.repeats)
+    asked_of = np.concatenate([*queries, np.empty(0, np.int64)]).astype(np.int64)
+    weights = known.weight[asked_of] * np.exp2(-(cut - known.time[asked_of]) / half_life).astype(np.float32)
+    wanted_items = np.concatenate([*targets, np.empty(0, np.int32)]).astype(np.int32)
+    return Questions(np.array(kept, np.int32), bounds(queries), known.item[asked_of], weights, bounds(targets), wanted_items, matrix, settings.events.repeats)
 
 
-def bounds(parts: list[NDArray[np.int32]]) -> NDArray[np.int64]:
+def bounds(parts: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
+    """(n + 1,) where each part begins once they stand in a row."""
     return np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
-
-
-def flat(parts: list[NDArray[np.int32]] | list[NDArray[np.float32]], dtype: type) -> NDArray[np.int32]:
-    return np.concatenate([*parts, np.empty(0, dtype)]).astype(dtype)
 
 
 def quality(factors: Factors, questions: Questions) -> float:
     """Mean Recall@20 of fold-in over the questions, full catalogue, ties at mid-rank."""
-    scores = np.empty(questions.known.n_columns, np.float32)
-    q = questions
-    f = factors
-    total = 0.0
+    q, total, scores = questions, 0.0, np.empty(questions.known.n_columns, np.float32)
     for n, user in enumerate(q.user):
         query, target = slice(q.start[n], q.start[n + 1]), slice(q.target_start[n], q.target_start[n + 1])
-        user_vector(f.vectors, q.items[query], q.weights[query], f.gram, f.reg, f.nu, f.unobserved, scores)
+        score_all(factors, q.items[query], q.weights[query], scores)
         if not q.repeats:
-            scores[q.known.index[q.known.start[user] : q.known.start[user + 1]]] = -np.inf
+            scores[q.known.column[q.known.start[user] : q.known.start[user + 1]]] = -np.inf
         total += hits(scores, q.targets[target]) / (target.stop - target.start)
     return total / max(1, len(q.user))
 
 
 @njit(cache=True, nogil=True)
-def user_vector(vectors: F32, items: I32, weights: F32, gram: F32, reg: float, nu: float, base: float, scores: F32) -> None:
+def score_all(factors: Factors, items: I32, weights: F32, scores: F32) -> None:
     """Fills scores (n_items,) with the products of all items with the folded-in user."""
-    dim = vectors.shape[1]
+    dim = factors.vectors.shape[1]
     x = np.empty(dim, np.float32)
-    fold_in(vectors, vectors[:0], items, weights, len(items), gram, reg, nu, base, np.empty((dim, dim), np.float32), x)
-    for item in range(vectors.shape[0]):
-        scores[item] = dot(vectors[item], x, dim)
+    fold_in(factors, factors.vectors[:0], items, weights, len(items), np.empty((dim, dim), np.float32), x)
+    for item in range(factors.vectors.shape[0]):
+        scores[item] = dot(factors.vectors[item], x, dim)
 
 
 @njit(cache=True, nogil=True)
