@@ -15,6 +15,7 @@ from vernal.features.table import ACTIVE, CATALOGUE_VERSION, HOP, MOVED, OFFSET,
 
 T = TypeVar("T")
 STUCK_S = 1.0  # a publication takes well under a millisecond; longer means that its writer died
+REMEMBERED = 100_000  # items whose id and title one process keeps as text
 RETIRED_KEPT = 4  # closed text files a slow reader may still hold
 
 
@@ -58,6 +59,8 @@ class LiveItems:
         self.codes: list[dict[str, int]] = []
         self.words_read = 0
         self.vocabulary: Texts | None = None
+        self.remembered: dict[tuple[int, int, int], tuple[str, str]] = {}
+        self.remembered_of: Texts | None = None
 
     @classmethod
     def attach(cls, directory: Path) -> "LiveItems":
@@ -123,13 +126,23 @@ class LiveItems:
         return frozen(self.table.top)
 
     def id(self, number: int) -> str:
-        table = self.table
-        return self.source.texts.read(int(table.text_at[number]), int(table.id_bytes[number])).decode()
+        return self.named(number)[0]
 
     def titles(self, number: int) -> str:
         """The title; empty when the catalogue gave none."""
-        table = self.table
-        return self.source.texts.read(int(table.text_at[number]) + int(table.id_bytes[number]), int(table.title_bytes[number])).decode()
+        return self.named(number)[1]
+
+    def named(self, number: int) -> tuple[str, str]:
+        """Id and title. Remembered by where they lie, since texts are only ever appended. Cost: 1 us, 4 us the first time."""
+        table, texts = self.table, self.source.texts
+        if texts is not self.remembered_of or len(self.remembered) >= REMEMBERED:
+            self.remembered, self.remembered_of = {}, texts
+        place = int(table.text_at[number]), int(table.id_bytes[number]), int(table.title_bytes[number])
+        found = self.remembered.get(place)
+        if found is None:
+            whole = texts.read(place[0], place[1] + place[2])
+            found = self.remembered[place] = whole[: place[1]].decode(), whole[place[1] :].decode()
+        return found
 
     def number(self, item: str) -> int | None:
         """An item's number; none for an item the table has not seen. Cost: 3 us."""
