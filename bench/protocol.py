@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vernal.config import Settings
-from vernal.evaluation.backtest import answers, plain
+from vernal.evaluation.backtest import Backtest, plain
 from vernal.evaluation.metrics import PerCase, list_ranks
 from vernal.evaluation.splits import Cases, Moments, cases
 from vernal.events.history import Catalogue, History
@@ -93,7 +93,8 @@ def past_examples(world: World, windows: Sequence[Window], hyper: Hyper) -> Exam
 
 def asked_of(recommender: Recommender, walk: Walk, asked: Cases) -> list[NDArray[np.int32]]:
     """The list answered to each case."""
-    return [items for items, _ in answers(recommender, walk, asked)]
+    test = Backtest(recommender, walk, asked)
+    return [test.ask(case) for case in range(len(asked))]
 
 
 def scored(lists: Sequence[NDArray[np.int32]], asked: Cases) -> PerCase:

@@ -4,7 +4,7 @@ In: a recommender whose parts were fitted before the stretch, a walk that moves 
 paired intervals over users; `lines` prints it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,37 +68,46 @@ class Report:
         }
 
 
-def backtest(recommender: Recommender, walk: Walk, asked: Cases, eligible: NDArray[np.bool_], tick: Callable[[int], None] = lambda _: None) -> Report:
-    """The report of a recommender over the cases.
+class Backtest:
+    """Asks a recommender, case by case, and judges what it answered.
 
     Parameters
     ----------
+    recommender : its parts were fitted before the first case
     walk : stands at or before the first case; it is moved
-    eligible : (n_items,) bool, what the lists may show
-
-    Cost: 1 ms per request, and what `baselines.evaluate_lists` costs.
+    asked : ordered by moment
     """
-    history, settings = walk.history, walk.settings
-    slates, rungs = [], dict[str, int]()
-    for case, (items, rung) in enumerate(answers(recommender, walk, asked)):
-        slates.append(items)
-        rungs[rung] = rungs.get(rung, 0) + 1
-        tick(case + 1)
-    ranks = [list_ranks(items, asked.targets(case)) for case, items in enumerate(slates)]
-    lists = evaluate_lists(history, settings.events, asked, eligible)
-    known = history.before(int(asked.at.min()))
-    counts = np.bincount(known.item[positive_rows(known, settings.events)], minlength=history.n_items)
-    return Report(asked, PerCase.of(ranks), lists, coverage(slates, int(eligible.sum())), novelty(slates, counts), rungs)
 
+    def __init__(self, recommender: Recommender, walk: Walk, asked: Cases) -> None:
+        self.recommender, self.walk, self.asked = recommender, walk, asked
+        self.slates: list[NDArray[np.int32]] = []
+        self.rungs: dict[str, int] = {}
 
-def answers(recommender: Recommender, walk: Walk, asked: Cases) -> Iterator[tuple[NDArray[np.int32], str]]:
-    """(items, rung) answered to each case, users known by their past only."""
-    for case in range(len(asked)):
-        at, user = int(asked.at[case]), int(asked.user[case])
-        walk.to(at)
-        request = Request(user=walk.history.users[user], n=SHOWN)
-        ranked = recommender.recommend(request, walk.user(user, at), walk.live, at, seed=case)
-        yield ranked.numbers, str(ranked.rung)
+    def ask(self, case: int) -> NDArray[np.int32]:
+        """What is answered to the next case; its user is known by their past only. Cost: 1 ms."""
+        at, user = int(self.asked.at[case]), int(self.asked.user[case])
+        self.walk.to(at)
+        request = Request(user=self.walk.history.users[user], n=SHOWN)
+        ranked = self.recommender.recommend(request, self.walk.user(user, at), self.walk.live, at, seed=case)
+        self.slates.append(ranked.numbers)
+        self.rungs[str(ranked.rung)] = self.rungs.get(str(ranked.rung), 0) + 1
+        return ranked.numbers
+
+    def report(self, eligible: NDArray[np.bool_]) -> Report:
+        """The report, once every case was asked.
+
+        Parameters
+        ----------
+        eligible : (n_items,) bool, what the lists may show
+
+        Cost: what `baselines.evaluate_lists` costs.
+        """
+        history, events, asked = self.walk.history, self.walk.settings.events, self.asked
+        ranks = [list_ranks(items, asked.targets(case)) for case, items in enumerate(self.slates)]
+        lists = evaluate_lists(history, events, asked, eligible)
+        known = history.before(int(asked.at.min()))
+        counts = np.bincount(known.item[positive_rows(known, events)], minlength=history.n_items)
+        return Report(asked, PerCase.of(ranks), lists, coverage(self.slates, int(eligible.sum())), novelty(self.slates, counts), self.rungs)
 
 
 def showable(catalogue: Catalogue, history: History) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ seed give equal bytes, except that the search for hyper-parameters is cut off by
 """
 
 import importlib.metadata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from vernal.config import Settings, duration_s
 from vernal.errors import TrainingError
-from vernal.evaluation.backtest import Report, backtest, plain, showable
+from vernal.evaluation.backtest import Backtest, Report, plain, showable
 from vernal.evaluation.splits import Cases, cases, positive_rows
 from vernal.events.history import Catalogue, History
 from vernal.events.reading import read_catalogue, read_history, type_codes
@@ -174,9 +174,9 @@ class Course:
         every = cases(snapshot.history, snapshot.settings.events, begin, end, snapshot.settings.training.moments)
         return every.sample(most, snapshot.settings.training.seed + number)
 
-    def simulated(self, models: ItemModels, asked: Cases, number: int) -> Examples:
+    def simulated(self, models: ItemModels, asked: Cases, number: int, each: Callable[[int], object] = lambda _: None) -> Examples:
         snapshot = self.snapshot
-        return simulate(self.walk, models, snapshot.plan, snapshot.settings, asked, snapshot.settings.training.seed + number)
+        return simulate(self.walk, models, snapshot.plan, snapshot.settings, asked, snapshot.settings.training.seed + number, each)
 
     def last(self, ranker: Ranker | None) -> tuple[Report | None, Examples]:
         """The backtest on the last stretch, and its examples for the final ranker."""
@@ -185,11 +185,12 @@ class Course:
         asked = self.asked(cut, end, training.evaluate_requests, len(snapshot.windows))
         if not len(asked) or not snapshot.history.available_before(cut):
             return None, Examples.none(len(feature_names(snapshot.plan)))
-        again = Walk(snapshot.plan, snapshot.settings, snapshot.history, snapshot.catalogue)
         recommender = Recommender(Parts("trial", models, ranker), snapshot.plan, plain(snapshot.settings))
-        report = backtest(recommender, again, asked, showable(snapshot.catalogue, snapshot.history))
+        test = Backtest(recommender, self.walk, asked)
+        examples = self.simulated(models, asked, len(snapshot.windows), test.ask)
+        report = test.report(showable(snapshot.catalogue, snapshot.history))
         self.progress("evaluation", 1, 1)
-        return report, self.simulated(models, asked, len(snapshot.windows)) if training.ranker else Examples.none(0)
+        return report, examples
 
 
 def ranker_of(parts: list[Examples], snapshot: Snapshot) -> Ranker | None:
