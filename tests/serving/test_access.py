@@ -58,7 +58,7 @@ def test_a_key_may_come_as_bearer_or_as_the_user_of_basic(guarded):
         assert client.get("/v1/releases", headers={"Authorization": "Basic !!"}).status_code == 401
 
 
-def test_admin_routes_ask_for_a_key_even_where_no_other_route_does(server, admin_key):
+def test_admin_routes_ask_for_a_key_even_where_no_other_route_does(server):
     with server.client() as client:
         assert {called(client, route) for route in ROUTES if route.scope == "admin"} == {401}
 
