@@ -1,7 +1,7 @@
 """Claim cold_items: items without a single event are found through what they are.
 
-Complete Journey: a fifth of the products with at least 30 purchases are hidden from training altogether; the models then rank exactly those for every household, and
-its purchases of them over the whole year are the targets. Contestants see the same content (title, department, category, type, brand, maker).
+Complete Journey: a fifth of the products with at least 30 purchases are hidden from training altogether; the models then rank exactly those for every
+household, and its purchases of them over the whole year are the targets. Contestants see the same content (title, department, category, type, brand, maker).
 """
 
 import sys
@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from claims import report  # noqa: E402
-from logs import found, log_of  # noqa: E402
+from claims import report
+from logs import found, log_of
 
-from vernal.config import parse  # noqa: E402
-from vernal.evaluation.intervals import paired_difference  # noqa: E402
-from vernal.evaluation.metrics import hit, mid_ranks, ndcg, recall  # noqa: E402
-from vernal.retrieval.content import ContentMap, as_scipy, conjugate_gradient, describe, fit_map  # noqa: E402
-from vernal.retrieval.ials import Factors, Hyper, fit_ials, fold_in  # noqa: E402
-from vernal.retrieval.positives import Matrix, Positives, pairs  # noqa: E402
+from vernal.config import parse
+from vernal.evaluation.intervals import paired_difference
+from vernal.evaluation.metrics import hit, mid_ranks, ndcg, recall
+from vernal.retrieval.content import ContentMap, as_scipy, conjugate_gradient, describe, fit_map
+from vernal.retrieval.ials import Factors, Hyper, fit_ials, fold_in
+from vernal.retrieval.positives import Matrix, Positives, pairs
 
 CONTENT = ["department", "category", "type", "brand", "manufacturer_id"]
 LEAST = 30
@@ -68,7 +68,11 @@ def judged(scores: Scores, targets: list[NDArray[np.int32]]) -> dict[str, NDArra
     """Metrics per household with a target; ties at mid-rank, all hidden items eligible."""
     everything = np.ones(scores.shape[1], bool)
     ranks = [mid_ranks(row, everything, wanted) for row, wanted in zip(scores, targets, strict=True) if len(wanted)]
-    return {"recall@20": np.array([recall(r, 20) for r in ranks]), "ndcg@20": np.array([ndcg(r, 20) for r in ranks]), "hr@20": np.array([hit(r, 20) for r in ranks])}
+    return {
+        "recall@20": np.array([recall(r, 20) for r in ranks]),
+        "ndcg@20": np.array([ndcg(r, 20) for r in ranks]),
+        "hr@20": np.array([hit(r, 20) for r in ranks]),
+    }
 
 
 def hidden_and_targets(whole: Matrix, seed: int) -> tuple[NDArray[np.int64], Matrix, list[NDArray[np.int32]]]:
@@ -111,8 +115,8 @@ def run() -> dict[str, Any]:
         holds=all(margin.low > 0 for margin in margins.values()),
         baselines=means,
         seeds=list(SEEDS),
-        notes=f"Complete Journey, {len(np.unique(whole.column))} products with at least {LEAST} purchases, a fifth hidden, three draws; every household ranks all hidden items; "
-        "iALS at its defaults (untuned); intervals: paired bootstrap over households",
+        notes=f"Complete Journey, {len(np.unique(whole.column))} products with at least {LEAST} purchases, a fifth hidden, three draws; "
+        "every household ranks all hidden items; iALS at its defaults (untuned); intervals: paired bootstrap over households",
     )
     return measured
 

@@ -1,8 +1,8 @@
 """Claim freshness_gain: what the newest event is worth, when a model answers from history at the request instead of from a stored list.
 
-MovieTweetings; models frozen at the cut of 2013-09-30. Every event of the next 14 days whose user had already acted inside them is a question: which new film comes
-next? It is asked twice of the same frozen models: with everything up to the event, and with all but the user's last event, which is the most that a cache
-refreshed on every visit but the last could know. The ridge of EASE and alpha and reg of iALS are chosen on the fortnight before the cut.
+MovieTweetings; models frozen at the cut of 2013-09-30. Every event of the next 14 days whose user had already acted inside them is a question: which new
+film comes next? It is asked twice of the same frozen models: with everything up to the event, and with all but the user's last event, which is the most that
+a cache refreshed on every visit but the last could know. The ridge of EASE and alpha and reg of iALS are chosen on the fortnight before the cut.
 """
 
 import sys
@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from claims import report  # noqa: E402
-from logs import found, log_of  # noqa: E402
+from claims import report
+from logs import found, log_of
 
-from vernal.config import Settings, parse  # noqa: E402
-from vernal.evaluation.intervals import paired_ratio  # noqa: E402
-from vernal.evaluation.metrics import mid_ranks  # noqa: E402
-from vernal.events.history import Catalogue, History  # noqa: E402
-from vernal.retrieval.ials import Hyper, fold_in  # noqa: E402
-from vernal.retrieval.models import ItemModels, fit  # noqa: E402
-from vernal.retrieval.positives import compiled  # noqa: E402
-from vernal.retrieval.tuner import tune  # noqa: E402
-from vernal.terms import DAY_S, US_PER_S  # noqa: E402
+from vernal.config import Settings, parse
+from vernal.evaluation.intervals import paired_ratio
+from vernal.evaluation.metrics import mid_ranks
+from vernal.events.history import Catalogue, History
+from vernal.retrieval.ials import Hyper, fold_in
+from vernal.retrieval.models import ItemModels, fit
+from vernal.retrieval.positives import compiled
+from vernal.retrieval.tuner import tune
+from vernal.terms import DAY_S, US_PER_S
 
 CUT = 1_380_499_200 * US_PER_S  # 2013-09-30
 WINDOW = 14 * DAY_S * US_PER_S
@@ -81,7 +81,9 @@ def scores_of(models: ItemModels, kind: str, question: Question, skip: int, fall
     return out
 
 
-def hits(models: ItemModels, kind: str, questions: list[Question], skip: int, reachable: NDArray[np.bool_], popularity: NDArray[np.float64]) -> NDArray[np.float64]:
+def hits(
+    models: ItemModels, kind: str, questions: list[Question], skip: int, reachable: NDArray[np.bool_], popularity: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """(n,) 1 where the target is among the first 20 of the reachable films the user has not seen; ties at mid-rank."""
     out, eligible = np.zeros(len(questions)), reachable.copy()
     for n, question in enumerate(questions):
@@ -139,8 +141,8 @@ def run() -> dict[str, Any]:
         holds=measured["ease"]["gain"] >= 0.12 and measured["ease"]["interval"][0] > 0,
         baselines={"popularity, frozen at the cut": frozen_popularity(questions, reachable, popularity)},
         seeds=[SEED],
-        notes=f"MovieTweetings, models frozen at 2013-09-30, 14 days of questions; ridge {ridge:g} chosen on the fortnight before (HR@20 there by ridge: {tried}), "
-        f"iALS alpha {hyper.alpha:g} and reg {hyper.reg:g} by the tuner; intervals: paired bootstrap over users",
+        notes=f"MovieTweetings, models frozen at 2013-09-30, 14 days of questions; ridge {ridge:g} chosen on the fortnight before "
+        f"(HR@20 there by ridge: {tried}), iALS alpha {hyper.alpha:g} and reg {hyper.reg:g} by the tuner; intervals: paired bootstrap over users",
     )
     return measured
 

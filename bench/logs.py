@@ -23,7 +23,9 @@ def log_of(name: str, columns: list[str]) -> tuple[History, Catalogue]:
     Events of items the catalogue does not list are left out. Arrival is the event time.
     """
     items = pl.read_parquet(SHARED / name / "items.parquet").sort("item_id")
-    events = pl.read_parquet(SHARED / name / "events.parquet").filter(pl.col("item_id").is_in(items["item_id"].implode())).sort("timestamp", maintain_order=True)
+    events = (
+        pl.read_parquet(SHARED / name / "events.parquet").filter(pl.col("item_id").is_in(items["item_id"].implode())).sort("timestamp", maintain_order=True)
+    )
     ids, users = items["item_id"].to_numpy(), events["user_id"].unique().sort().to_numpy()
     time = events["timestamp"].dt.epoch("us").to_numpy()
     values = events["value"].to_numpy() if "value" in events.columns else np.zeros(len(time))

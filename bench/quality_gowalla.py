@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from claims import contestant, report  # noqa: E402
+from claims import contestant, report
 
-from vernal.evaluation.metrics import mid_ranks, ndcg, recall  # noqa: E402
-from vernal.retrieval.ease import fit_ease  # noqa: E402
-from vernal.retrieval.positives import Matrix, Positives, pairs  # noqa: E402
+from vernal.evaluation.metrics import mid_ranks, ndcg, recall
+from vernal.retrieval.ease import fit_ease
+from vernal.retrieval.positives import Matrix, Positives, pairs
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "gowalla-lightgcn"
 NEIGHBOURS = 200
@@ -75,23 +75,23 @@ def held_out(user: NDArray[np.int32]) -> NDArray[np.bool_]:
     return held
 
 
-def chosen_ridge(train: Pairs, n_users: int, n_items: int) -> tuple[float, dict[str, float]]:
-    """The ridge with the best Recall@20 on held-out training pairs, over 5,000 users, in proportion to the whole of train."""
+def tried_ridges(train: Pairs, n_users: int, n_items: int) -> dict[float, dict[str, float]]:
+    """Quality on held-out training pairs, over 5,000 users, by the ridge in proportion to the whole of train."""
     held = held_out(train[0])
     known, target = matrix_of((train[0][~held], train[1][~held]), n_users, n_items), (train[0][held], train[1][held])
     users = np.random.default_rng(SEED).permutation(n_users)[:5_000]
-    tried = {ridge: quality(ease_scores(fit_ease(known, NEIGHBOURS, ridge, SEED), known), known, target, users)["recall@20"] for ridge in RIDGES}
-    return max(tried, key=lambda ridge: tried[ridge]) / (1 - HELD), {f"{ridge / (1 - HELD):g}": round(value, 4) for ridge, value in tried.items()}
+    return {ridge / (1 - HELD): quality(ease_scores(fit_ease(known, NEIGHBOURS, ridge, SEED), known), known, target, users) for ridge in RIDGES}
 
 
 def ours() -> dict[str, Any]:
-    """Chooses, fits and scores; what the contestant's process is measured on."""
+    """Chooses by NDCG@20 (as our other claims do), fits and scores; what the contestant's process is measured on."""
     train, test = pairs_of("train.parquet"), pairs_of("test.parquet")
     n_users, n_items = int(max(train[0].max(), test[0].max())) + 1, int(max(train[1].max(), test[1].max())) + 1
-    ridge, tried = chosen_ridge(train, n_users, n_items)
+    tried = tried_ridges(train, n_users, n_items)
+    ridge = max(tried, key=lambda one: tried[one]["ndcg@20"])
     known = matrix_of(train, n_users, n_items)
     reached = quality(ease_scores(fit_ease(known, NEIGHBOURS, ridge, SEED), known), known, test, np.unique(test[0]))
-    return reached | {"ridge": ridge, "validation_recall@20": tried}
+    return reached | {"ridge": ridge, "validation": {f"{one:g}": {name: round(value, 4) for name, value in both.items()} for one, both in tried.items()}}
 
 
 def popularity() -> dict[str, float]:
@@ -115,8 +115,8 @@ def run() -> dict[str, Any]:
         holds=measured["recall@20"] >= 0.182 and measured["ndcg@20"] >= 0.151 and measured["cpu_s"] <= 120,
         baselines={"popularity (same run)": list_.value, **{f"{name} (published)": figures for name, figures in PUBLISHED.items()}},
         seeds=[SEED],
-        notes=f"local EASE, K = {NEIGHBOURS}, ridge {mine.value['ridge']:g} chosen on a fifth of every user's training pairs (Recall@20 there by ridge: {mine.value['validation_recall@20']}); "
-        "a random split without times: a regression gate, not evidence of product quality",
+        notes=f"local EASE, K = {NEIGHBOURS}; ridge {mine.value['ridge']:g} chosen by NDCG@20 on a fifth of every user's training pairs, "
+        f"by ridge: {mine.value['validation']}; a random split without times: a regression gate, not evidence of product quality",
     )
     return measured
 

@@ -7,12 +7,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # importlib mode leaves the shared module to us
 
-from grove import NOW_US, SETTINGS, LiveTable, catalogue_of, history_of, live_of, ring_of  # noqa: E402
+from grove import NOW_US, SETTINGS, LiveTable, catalogue_of, history_of, live_of, ring_of
 
-from vernal.config import Settings  # noqa: E402
-from vernal.events.history import Catalogue, History  # noqa: E402
-from vernal.features.ports import Ring  # noqa: E402
-from vernal.retrieval.models import ItemModels, fit  # noqa: E402
+from vernal.config import Settings
+from vernal.events.history import Catalogue, History
+from vernal.features.ports import Ring
+from vernal.retrieval.models import ItemModels, fit
 
 
 @pytest.fixture(scope="session")

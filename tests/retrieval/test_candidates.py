@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from grove import NOW_US, SETTINGS, catalogue_of, history_of, live_of, ring_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,8 +11,6 @@ from vernal.events.history import HIDDEN
 from vernal.features.ports import Ring
 from vernal.retrieval.candidates import HISTORY_HALF_LIFE_S, Candidates, Query, retrieve, score_names
 from vernal.retrieval.positives import type_weights
-
-from grove import NOW_US, SETTINGS, catalogue_of, history_of, live_of, ring_of
 
 NOW_S = NOW_US // 1_000_000
 EMPTY = Ring(np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.uint8), np.empty(0, np.int32))

@@ -1,6 +1,6 @@
 import numpy as np
-
 from grove import catalogue_of
+
 from vernal.retrieval.content import as_scipy, conjugate_gradient, describe, fit_map, fit_neighbours
 
 

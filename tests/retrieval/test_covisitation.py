@@ -1,8 +1,8 @@
 from collections import defaultdict
 
 import numpy as np
-
 from grove import NOW_US, SETTINGS
+
 from vernal.retrieval.covisitation import AGE_HALF_LIFE_S, DAMPING, GAP_HALF_LIFE_S, REACH, SHRINK, SPAN_S, fit_covisitation
 from vernal.retrieval.positives import Positives
 

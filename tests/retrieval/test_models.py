@@ -1,11 +1,10 @@
 import numpy as np
+from grove import NOW_US, SETTINGS, catalogue_of, history_of
 
 from vernal.clock import ManualClock
 from vernal.release import Lineage, ReleaseStore
 from vernal.retrieval.candidates import Query, retrieve
 from vernal.retrieval.models import ItemModels, fit
-
-from grove import NOW_US, SETTINGS, catalogue_of, history_of
 
 LINEAGE = Lineage(log_from=1, log_to=2, as_of=NOW_US, config="", plan="", code="", seed=7)
 
@@ -26,7 +25,7 @@ def test_the_same_inputs_and_seed_give_the_same_bytes(models, history, catalogue
     assert all(again.parts[1][name].tobytes() == array.tobytes() for name, array in models.parts[1].items())
 
 
-def test_an_empty_history_gives_models_that_propose_nothing(live) -> None:
+def test_an_empty_history_gives_models_that_propose_nothing() -> None:
     nothing = fit(history_of(1).rows(slice(0, 0)), catalogue_of(), SETTINGS, NOW_US, 0)
     assert not nothing.factors.vectors.any()
     assert not len(nothing.relations.matrix("ease").column)

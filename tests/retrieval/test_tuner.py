@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import msgspec
 import numpy as np
-
 from grove import NOW_US, SETTINGS, history_of
+
 from vernal.config import Training
 from vernal.retrieval.ials import Hyper
 from vernal.retrieval.tuner import grid, trials_within, tune

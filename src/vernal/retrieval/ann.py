@@ -153,7 +153,7 @@ class Scan(NamedTuple):
     """How far a scan is."""
 
     size: int  # keys gathered
-    threshold: int  # no key at or below enters
+    threshold: int | np.int64  # no key at or below enters
 
 
 @njit(cache=True, nogil=True)

@@ -56,7 +56,7 @@ def clear(board: Board) -> None:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def home(item: int, table: I32) -> int:
+def home(item: int | np.int64, table: I32) -> int:
     """Where the search for an item begins."""
     return ((np.int64(item) * 2_654_435_769) >> 8) & (table.shape[0] - 1)
 
@@ -71,7 +71,7 @@ def find(item: int, board: Board) -> int:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def place(item: int, most: int, board: Board) -> int:
+def place(item: int | np.int64, most: int, board: Board) -> int:
     """The item's row, a fresh one (zero since `clear`) when it has none; -1 when `most` rows are in use."""
     at = home(item, board.table)
     while board.table[at] >= 0:

@@ -65,7 +65,9 @@ class Delta:
 
 
 @njit(cache=True, nogil=True)
-def changed(attributes: NDArray[np.int32], flags: NDArray[np.uint8], first: int, n: int, codes: NDArray[np.int32], described: NDArray[np.uint8]) -> NDArray[np.int64]:
+def changed(
+    attributes: NDArray[np.int32], flags: NDArray[np.uint8], first: int, n: int, codes: NDArray[np.int32], described: NDArray[np.uint8]
+) -> NDArray[np.int64]:
     """Rows of which the live table says something else than when they were made."""
     out, size = np.empty(n, np.int64), 0
     for row in range(n):

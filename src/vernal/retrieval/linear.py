@@ -30,7 +30,7 @@ def solve_in_place(a: F32, b: F32, n: int) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath=True, inline="always")
-def inner(a: F32, i: int, j: int, n: int) -> float:
+def inner(a: F32, i: int, j: int, n: int) -> np.float32:
     """a[i, :n] . a[j, :n]."""
     total = np.float32(0)
     for t in range(n):
@@ -77,4 +77,3 @@ def sift(scores: F32, items: I32, size: int, score: float, item: int) -> None:
         scores[at], items[at] = scores[child], items[child]
         at = child
     scores[at], items[at] = score, item
-

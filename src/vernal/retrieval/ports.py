@@ -72,5 +72,3 @@ class Titled(Protocol):
     """Live tables that also know titles; new items are then mapped by title and attributes, else by attributes only."""
 
     def titles(self, number: int) -> str: ...
-
-

@@ -33,7 +33,7 @@ def new_sieve(room: int) -> Sieve:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def key_of(score: float, item: int) -> int:
+def key_of(score: float | np.float32, item: int) -> np.int64:
     """The key of a score that is not negative."""
     return (np.int64(np.float32(score).view(np.int32)) << 32) | (LOW - np.int64(item))
 
