@@ -2,9 +2,9 @@
 
     python bench/features_speed.py [--small]
 
-DuckDB gets its fastest exact form that we know: running totals per entity and one ASOF join per window edge (its RANGE windows were 6x slower in a spike, and cannot
-align to tiles). Feast computes no windows; it is given the totals precomputed and only joins them. It pins old pandas and pyarrow, so it gets a
-virtual environment of its own.
+DuckDB gets its fastest exact form that we know: running totals per entity and one ASOF join per window edge (its RANGE windows were 6x slower in a
+spike, and cannot align to tiles). Feast computes no windows; it is given the totals precomputed and only joins them. It pins old pandas and pyarrow, so
+it gets a virtual environment of its own.
 """
 
 import json
@@ -114,8 +114,8 @@ def duckdb_query(entity: str) -> str:
 
 def duckdb_run(folder: Path) -> float:
     """Seconds of both queries; the values go to a file."""
-    import duckdb  # noqa: PLC0415
-    import pyarrow as pa  # noqa: PLC0415
+    import duckdb
+    import pyarrow as pa
 
     connection = duckdb.connect(config={"memory_limit": f"{DUCKDB_GB}GB", "temp_directory": str(folder / "spill"), "threads": 2})
     log = pa.table(dict(zip(COLUMNS, loaded(folder, COLUMNS), strict=True)))

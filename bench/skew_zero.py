@@ -2,9 +2,10 @@
 
     python bench/skew_zero.py [--small]
 
-The log up to the last week is folded first. Then the week's purchases arrive in order of arrival, a fifth of them up to a day late and every tenth sent twice, through the
-durable log, the stream worker, LMDB and the shared table. At moments right after random arrivals a household's features for 50 products are read as a request reads them, the
-worker is now and then abandoned and started anew, and at the end the bulk pass over the log recomputes every one of them.
+The log up to the last week is folded first. Then the week's purchases arrive in order of arrival, a fifth of them up to a day late and every tenth
+sent twice, through the durable log, the stream worker, LMDB and the shared table. At moments right after random arrivals a household's features for 50
+products are read as a request reads them, the worker is now and then abandoned and started anew, and at the end the bulk pass over the log recomputes
+every one of them.
 """
 
 import subprocess
@@ -178,7 +179,7 @@ def run(*, small: bool = False) -> dict[str, Any]:
     tested = properties()
     report(
         "skew_zero",
-        bar="online = offline, bit for bit, under shuffled, duplicated and late events: 0 values differ over the demo log's last week, and the property tests pass",
+        bar="online = offline, bit for bit, under shuffled, duplicated and late events: 0 values differ over the demo log's last week; property tests pass",
         measured=measured,
         unit="values",
         holds=compared["values that differ"] == 0 and compared["values"] > 0 and tested["exit"] == 0,

@@ -2,8 +2,9 @@
 
     python bench/state_size.py [--small]
 
-Users have a log-normal number of events (median 4, 99th percentile 84: the spike's log of 60 days), spread over 60 days; records are made by the fold that serving runs
-and committed in key order, as a rebuild does. Reads are of random users, first from pages dropped by the kernel on request, then with the file in the page cache.
+Users have a log-normal number of events (median 4, 99th percentile 84: the spike's log), spread over 60 days; records are made by the fold that
+serving runs and committed in key order, as a rebuild does. Reads are of random users, first from pages dropped by the kernel on request, then with the file
+in the page cache.
 """
 
 import os

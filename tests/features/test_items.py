@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from worlds import random_facts, same
 from worlds import settings as world
 
+from vernal.config import Aggregate, Settings, View
 from vernal.events.schema import Item
 from vernal.features.definition import Plan, compile_plan
 from vernal.features.items import ItemState
@@ -113,3 +114,12 @@ def test_a_snapshot_of_another_plan_or_cut_short_is_not_used(tmp_path: Path) -> 
     assert restore(compile_plan(world(history=32)), tmp_path, 8) is None
     next(tmp_path.glob("snapshot-*/amount.npy")).write_bytes(b"")
     assert restore(PLAN, tmp_path, 8) is None
+
+
+def test_a_plan_without_item_views_has_a_table_without_values() -> None:
+    plan = compile_plan(Settings(features={"one": View(entity="user", count=Aggregate())}))
+    state = items(plan)
+    state.fold(np.array([1]), np.array([HOP]), np.array([2], np.uint8), np.zeros(1, np.int32))
+    state.advance(HOP)
+    assert state.live.values.shape == (1_024, 0)
+    assert state.live.top[0, :2].tolist() == [1, -1]

@@ -70,7 +70,7 @@ class ItemState:
     def __init__(self, plan: Plan, directory: Path | None = None, capacity: int = LEAST_ROOM) -> None:
         self.plan = plan
         self.place = next_place(directory) if directory else None
-        self.shape = Shape(power_of_two(capacity), max(1, plan.item.n_values), len(plan.attributes), len(plan.popular) + 1)
+        self.shape = Shape(power_of_two(capacity), plan.item.n_values, len(plan.attributes), len(plan.popular) + 1)
         self.table = Table.fresh(self.shape, self.place.file("table") if self.place else None)
         self.texts = Texts(self.place.file("text") if self.place else None)
         self.vocabulary = Texts(self.place.file("vocabulary") if self.place else None)

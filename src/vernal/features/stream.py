@@ -64,6 +64,7 @@ class StreamWorker:
         self.log, self.state, self.live_dir, self.plan, self.clock = log, state, live_dir, plan, clock
         self.codes = type_codes(settings)
         self.writing: Thread | None = None
+        self.snapshots_given_up = 0
         if state.get(PLAN_KEY) != plan.fingerprint.encode():
             state.drop()
             state.commit([(PLAN_KEY, plan.fingerprint.encode())], [], 0)
@@ -173,5 +174,12 @@ class StreamWorker:
         if self.writing and self.writing.is_alive():
             return
         self.saved = self.items.offset
-        self.writing = Thread(target=Snapshot(self.items).write, args=(self.live_dir,), daemon=False)
+        self.writing = Thread(target=self.write, args=(Snapshot(self.items),))
         self.writing.start()
+
+    def write(self, snapshot: Snapshot) -> None:
+        """Writes a snapshot; one that finds no room is given up, since the one before it and the log hold everything."""
+        try:
+            snapshot.write(self.live_dir)
+        except OSError:
+            self.snapshots_given_up += 1
