@@ -3,14 +3,13 @@
 import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 
 import pytest
-from shop import N_ITEMS, Server, event, ids, key_of, open_shop, train
+from shop import N_ITEMS, Server, event, ids, key_of, open_shop, raw, train
 
 from vernal.events.schema import Kind
 
@@ -204,12 +203,9 @@ def test_a_broken_release_on_disk_never_stops_answers(running, workspace):
 
 def test_a_body_that_never_ends_is_answered_with_408_and_holds_nobody_up(running):
     head = f"POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1:{running.port}\r\nContent-Length: 1000\r\n\r\n["
-    with socket.create_connection(("127.0.0.1", running.port), 30) as connection:
-        connection.sendall(head.encode())
-        answered = threading.Thread(target=lambda: pieces.append(connection.recv(65_536)))
-        pieces = []
-        answered.start()
-        while answered.is_alive():
-            assert answers(running)
-        assert pieces[0].startswith(b"HTTP/1.1 408 ")
-        assert connection.recv(10) == b""
+    pieces = []
+    waiting = threading.Thread(target=lambda: pieces.append(raw(running.port, head.encode(), 30)))
+    waiting.start()
+    while waiting.is_alive():
+        assert answers(running)
+    assert pieces[0].startswith(b"HTTP/1.1 408 ")

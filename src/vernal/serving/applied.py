@@ -27,8 +27,8 @@ class Applied:
         self.order = itertools.count()
         self.task: asyncio.Task[None] | None = None
 
-    async def reached(self, offset: int) -> bool:
-        """Waits until `offset` is reflected, at most `LONGEST_S`; says whether it is."""
+    async def reached(self, offset: int, longest_s: float | None = None) -> bool:
+        """Waits until `offset` is reflected, at most `LONGEST_S` or as long as told; says whether it is."""
         if self.offset() >= offset:
             return True
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -36,7 +36,7 @@ class Applied:
         if self.task is None or self.task.done():
             self.task = asyncio.create_task(self.look())
         try:
-            async with asyncio.timeout(LONGEST_S):
+            async with asyncio.timeout(LONGEST_S if longest_s is None else longest_s):
                 return await future
         except TimeoutError:
             return False

@@ -21,6 +21,7 @@ from vernal.terms import ITEM, USER
 
 NAMES = {Kind.EVENTS: "events", Kind.ITEMS: "items", Kind.USERS: "users", Kind.ERASURES: "users"}
 LARGE_BODY_BYTES = 65_536
+ERASURE_S = 10.0  # an erasure folds the items' counts anew from the log
 
 
 async def events(service: Service, call: Call) -> Answer:
@@ -90,7 +91,7 @@ async def stored(service: Service, call: Call, kind: Kind, made: Sequence[Any]) 
         await asyncio.to_thread(service.dead_letters.put, call.route, kind, bad)
     receipts = await service.appends.append(kind, good) if good else []
     waited = service.applied if kind is Kind.EVENTS else service.recorded
-    applied = await waited.reached(max((r.offset for r in receipts), default=0))
+    applied = await waited.reached(max((r.offset for r in receipts), default=0), ERASURE_S if kind is Kind.ERASURES else None)
     result = summary(made, receipts, applied)
     counted(service, NAMES[kind], result)
     return result

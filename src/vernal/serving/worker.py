@@ -50,6 +50,7 @@ def run_child(workspace: Workspace, pages: Iterable[Route] = ()) -> None:
     """
     child = this_child()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=f"%(asctime)s {child.name} %(levelname)s %(message)s")
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     if child.role == "stream":
         fold_until_stopped(workspace, child)
     else:
