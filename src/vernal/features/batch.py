@@ -76,13 +76,22 @@ def add_tile(sums, program_cells, weights, slot, cells):  # type: ignore[no-unty
 
 
 @njit(cache=True, nogil=True)
-def day_range(rows, first, last, times):  # type: ignore[no-untyped-def]
-    """(first, last) UTC day of rows[first:last]."""
-    low = high = times[rows[first]] // 86_400_000_000
-    for place in range(first, last):
-        day = times[rows[place]] // 86_400_000_000
-        low, high = min(low, day), max(high, day)
+def day_range(times):  # type: ignore[no-untyped-def]
+    """(first, last) UTC day of some events."""
+    low = high = times[0] // 86_400
+    for time in times:
+        low, high = min(low, time // 86_400), max(high, time // 86_400)
     return low, high
+
+
+@njit(cache=True, nogil=True)
+def gathered(rows, first, n, columns):  # type: ignore[no-untyped-def]
+    """(times UTC s, items, types, values) of rows[first:first + n]: one tight loop, so that the memory's latencies overlap."""
+    times, items, types, values = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.uint8), np.empty(n, np.int32)
+    for place in range(n):
+        row = rows[first + place]
+        times[place], items[place], types[place], values[place] = columns[0][row] // 1_000_000, columns[1][row], columns[2][row], columns[3][row]
+    return times, items, types, values
 
 
 @njit(cache=True, nogil=True)
@@ -103,9 +112,9 @@ def item_pass(rows, start, columns, examples, example_start, limits, hops, progr
         if example_start[item] == example_start[item + 1]:
             continue
         tiled = n > FEW
-        low, high = day_range(rows, first, last, columns[0]) if tiled else (0, 0)
+        times, _, types, values = gathered(rows, first, n, columns)
+        low, high = day_range(times) if tiled else (0, 0)
         store = new_store(low, high, amounts.shape[1]) if tiled else untiled
-        times, types, values = np.empty(n, np.int64), np.empty(n, np.uint8), np.empty(n, np.int32)
         stamps = np.empty(len(program_cells), np.int64)
         clear(program_cells, stamps)
         taken = 0
@@ -113,8 +122,6 @@ def item_pass(rows, start, columns, examples, example_start, limits, hops, progr
             example = examples[place]
             before = taken
             while taken < n and rows[first + taken] < limits[example]:
-                row = rows[first + taken]
-                times[taken], types[taken], values[taken] = columns[0][row] // 1_000_000, columns[2][row], columns[3][row]
                 if tiled:
                     store_event(store, amounts, times[taken], types[taken], np.int64(values[taken]))
                 taken += 1
@@ -140,8 +147,9 @@ def user_pass(rows, start, columns, examples, example_start, limits, hops, progr
         if example_start[user] == example_start[user + 1]:
             continue
         first, n = start[user], start[user + 1] - start[user]
-        tiled = n > history
-        low, high = day_range(rows, first, first + n, columns[0]) if tiled else (0, 0)
+        tiled = n > min(FEW, history)
+        events = gathered(rows, first, n, columns)
+        low, high = day_range(events[0]) if tiled else (0, 0)
         store = new_store(low, high, program[0].shape[1]) if tiled else untiled
         room = min(n, 2 * history) + 1
         ring = (np.empty(room, np.int64), np.empty(room, np.int64), np.empty(room, np.uint8), np.empty(room, np.int32))
@@ -153,17 +161,17 @@ def user_pass(rows, start, columns, examples, example_start, limits, hops, progr
             while end < example_start[user + 1] and limits[examples[end]] == limits[example] and hops[examples[end]] == hops[example]:
                 end += 1
             while taken < n and rows[first + taken] < limits[example]:
-                kept = take_event(rows[first + taken], columns, program, tiled, store, ring, kept, history, stamps)
+                kept = take_event(taken, events, program, tiled, store, ring, kept, history, stamps)
                 taken += 1
-            read_group(ring, kept, taken, hops[example], program, tables, (tiled, store, stamps), bounds, pairing, examples[place:end], out, column, width)
+            read_group(ring, kept, taken, hops[example], program, tables, (store, stamps), bounds, pairing, examples[place:end], out, column, width)
             place = end
 
 
 @njit(cache=True, nogil=True)
-def take_event(row, columns, program, tiled, store, ring, kept, history, stamps):  # type: ignore[no-untyped-def]
+def take_event(event, columns, program, tiled, store, ring, kept, history, stamps):  # type: ignore[no-untyped-def]
     """Adds one event to tiles, stamps and the sorted raw events; returns how many of those are kept."""
     times, items, types, values = ring
-    time, item, kind, value = columns[0][row] // 1_000_000, np.int64(columns[1][row]), columns[2][row], columns[3][row]
+    time, item, kind, value = columns[0][event], columns[1][event], columns[2][event], columns[3][event]
     if item < 0:
         item = np.int64(NO_ITEM)
     if tiled:
@@ -191,13 +199,13 @@ def read_group(ring, kept, taken, hop, program, tables, sums, bounds, pairing, e
     """User and pair values of examples that share user, moment and hop."""
     history, horizon_days = bounds
     amounts, program_cells, outputs = program
-    tiled, store, stamps = sums
+    store, stamps = sums
     n = min(kept, history)
     times, items, types, values = ring[0][kept - n : kept], ring[1][kept - n : kept], ring[2][kept - n : kept], ring[3][kept - n : kept]
     at = max(hop, times[n - 1] // 300 * 300) if n else hop
     weights = tables[at % 86_400 // 300]
     cells = stamps.copy()
-    if taken <= history and (n <= FEW or not tiled):
+    if taken <= min(FEW, history):
         add_events(amounts, program_cells, weights, at, times, types, values, 0, n, cells)
     else:
         add_store(store, program_cells, weights, at, horizon_days, cells)

@@ -4,6 +4,7 @@ In: a `History` in order of arrival. Out: one row per example, columns `Plan.nam
 example's moment, however early it happened; nothing later can change a value (tests/features/test_join.py).
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -51,7 +52,7 @@ def point_in_time(
     at : (n,) UTC us, the moment of each example
     cut : events received at or after it are not used although they came before `at` (features frozen at a cut); default: `at`
 
-    Examples next to each other with the same user and moment share their work, so keep a request's candidates together.
+    Two threads: items beside users. Examples next to each other with the same user and moment share their work, so keep a request's candidates together.
     Cost: bench/features_speed.
     """
     moments = Moments.at(history, np.asarray(at, np.int64), np.asarray(at if cut is None else cut, np.int64))
@@ -67,8 +68,10 @@ def read_out(
         raise TrainingError.unordered("history", int(backwards[0]) + 1)
     out = np.empty((len(user), len(plan.names)), np.float32)
     columns = (history.time, history.item, history.type, history.value)
-    fill_items(plan, history, columns, item, moments, out)
-    fill_users(plan, history, columns, user, item, attributes, moments, out)
+    with ThreadPoolExecutor(1) as beside:  # the kernels hold no lock and write columns of their own
+        items = beside.submit(fill_items, plan, history, columns, item, moments, out)
+        fill_users(plan, history, columns, user, item, attributes, moments, out)
+        items.result()
     return out
 
 

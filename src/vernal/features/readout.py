@@ -13,10 +13,13 @@ def add_events(amounts, program_cells, weights, at, times, types, values, first,
     """Adds events first..last-1 to the ADD cells, as seen from hop `at`."""
     slots = len(weights)
     for event in range(first, last):
-        slot = slot_of(at, np.int64(times[event]), slots)
+        slot, value = slot_of(at, np.int64(times[event]), slots), np.int64(values[event])
+        measure, what = -1, np.int64(0)
         for cell in range(len(program_cells)):
             if program_cells[cell, OP] == ADD:
-                what = amount(amounts, types[event], program_cells[cell, MEASURE], np.int64(values[event]))
+                if program_cells[cell, MEASURE] != measure:  # cells of one measure follow each other
+                    measure = program_cells[cell, MEASURE]
+                    what = amount(amounts, types[event], measure, value)
                 cells[cell] += what * weights[slot, program_cells[cell, WEIGHT]]
 
 
