@@ -162,11 +162,11 @@ class Retrieval(Section, frozen=True, kw_only=True):
 
 
 class Training(Section, frozen=True, kw_only=True):
-    budget_s: Annotated[int, about("time the hyper-parameter search may take, seconds", ge=0)] = 30
+    budget_s: Annotated[int, about("time the hyper-parameter search may take, seconds", ge=0)] = 5
     ranker: Annotated[bool, about("fit a ranker; false = retrieval order")] = True
     windows: Annotated[int, about("past windows from which ranking examples are simulated", ge=1, le=52)] = 4
     window: Annotated[str, about("length of each such window")] = "7d"
-    requests: Annotated[int, about("simulated past requests over all windows, at most", ge=100)] = 8_000
+    requests: Annotated[int, about("simulated past requests over all windows, at most", ge=100)] = 4_000
     moments: Annotated[
         Literal["activity", "window"],
         about("when those requests are made: activity = once per user and day, as they arrive, about that day; window = once per user and window, about all of it"),
@@ -174,7 +174,7 @@ class Training(Section, frozen=True, kw_only=True):
     negatives: Annotated[int, about("items not chosen that are kept per simulated request", ge=1, le=2000)] = 30
     trees: Annotated[int, about("trees in the ranker", ge=10, le=2000)] = 300
     evaluate_last: Annotated[str, about("last stretch of the log on which a release is evaluated")] = "7d"
-    evaluate_requests: Annotated[int, about("requests in that evaluation, at most", ge=10)] = 2_000
+    evaluate_requests: Annotated[int, about("requests in that evaluation, at most", ge=10)] = 1_000
     seed: Annotated[int, about("seed of everything random in training", ge=0)] = 0
     keep: Annotated[int, about("releases kept on disk beside the champion", ge=1)] = 5
 
