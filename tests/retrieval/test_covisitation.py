@@ -3,7 +3,7 @@ from collections import defaultdict
 import numpy as np
 from grove import NOW_US, SETTINGS
 
-from vernal.retrieval.covisitation import AGE_HALF_LIFE_S, DAMPING, GAP_HALF_LIFE_S, REACH, SHRINK, SPAN_S, fit_covisitation
+from vernal.retrieval.covisitation import AGE_HALF_LIFE_S, DAMPING, REACH, SHRINK, SPAN_S, fit_covisitation
 from vernal.retrieval.positives import Positives
 
 AS_OF_S = NOW_US // 1_000_000
@@ -20,7 +20,7 @@ def oracle(positives: Positives) -> dict[tuple[int, int], float]:
         for other_user, other_time, other, _ in rows[max(0, a - REACH) : a + REACH + 1]:
             gap = abs(other_time - time)
             if user == other_user and item != other and gap <= SPAN_S:
-                total[item, other] += decayed[a] * 2 ** (-gap / GAP_HALF_LIFE_S)
+                total[item, other] += decayed[a] * 2 ** (-(gap // 3_600) / 24)
     return {(i, j): w / ((mass[i] + SHRINK) * (mass[j] + SHRINK) ** DAMPING) for (i, j), w in total.items()}
 
 

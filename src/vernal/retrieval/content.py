@@ -20,7 +20,7 @@ from vernal.retrieval.linear import F32, I32, push
 from vernal.retrieval.positives import Matrix, starts
 
 MAX_FEATURES = 30_000
-POSTING_CAP = 2_000  # features of more items than this make no neighbours: they say little and cost n^2
+POSTING_CAP = 500  # features of more items than this make no neighbours: they say little and cost n^2
 WORD = re.compile(r"\w{2,}")
 SWEEPS_CG = 40
 

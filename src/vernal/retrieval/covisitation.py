@@ -1,6 +1,7 @@
 """Co-visitation: which items are taken close together, recent pairs counting more.
 
-A pair is two positive events of one user at most `REACH` places and one week apart; it weighs 2^(-age / half-life) x 2^(-gap / 1 day).
+A pair is two positive events of one user at most `REACH` places and one week apart; it weighs 2^(-age / half-life) x 2^(-gap / 1 day),
+the gap in whole hours.
 An entry (i, j) is the decayed share of i's company that is j, damped for rare i and for popular j.
 """
 
@@ -16,7 +17,7 @@ from vernal.retrieval.positives import Matrix, Positives, starts
 
 REACH = 15  # places in the user's sequence, both ways
 SPAN_S = 7 * terms.DAY_S
-GAP_HALF_LIFE_S = 1 * terms.DAY_S
+NEARNESS = np.exp2(-np.arange(SPAN_S // terms.HOUR_S + 1) / 24).astype(np.float32)  # by the gap in whole hours: half of it per day
 AGE_HALF_LIFE_S = 60 * terms.DAY_S
 SHRINK = 5.0  # decayed events added to an item's own count: rare items say little
 DAMPING = 0.25  # power of the partner's popularity that is divided out
@@ -92,5 +93,5 @@ def add_company(source: int, events: Sequences, enough: NDArray[np.bool_], total
             if total[j] == 0:
                 touched[n] = j
                 n += 1
-            total[j] += events.weight[at] * 2.0 ** (-gap / GAP_HALF_LIFE_S)
+            total[j] += events.weight[at] * NEARNESS[gap // terms.HOUR_S]
     return n
