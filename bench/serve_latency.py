@@ -32,6 +32,7 @@ SIZES = {"100k": (100_000, 50_000, 1_000_000), "1M": (1_000_000, 100_000, 3_000_
 SMALL = {"10k": (10_000, 5_000, 100_000)}
 RATES, SECONDS, ASKED_USERS = (200, 1_000, 2_000), 15.0, 4_000
 PEER_RPS, PEER_SECONDS = 8.0, 12.0
+PEERS = (("natural", "flat", ""), ("tuned", "ivf", "1"))  # name, index, threads
 SEED = 1
 
 
@@ -92,8 +93,8 @@ def measured_vernal(folder: Path, size: tuple[int, int, int], binary: Path, rate
     return {"built_s": built_s, "runs": runs, "stages_us": breakdown, "swapping": swapping}
 
 
-def measured_peer(folder: Path, size: tuple[int, int, int], binary: Path, kinds: tuple[str, ...]) -> dict[str, Any]:
-    """The natural stack, with an exact and with an inverted-file index."""
+def measured_peer(folder: Path, size: tuple[int, int, int], binary: Path) -> dict[str, Any]:
+    """The natural stack as it comes (exact index, threads as the libraries choose), and tuned (inverted file, one thread)."""
     n_items, n_users, n_events = size
     peer_world.write(folder, n_items)
     users = asked(n_users)
@@ -102,16 +103,16 @@ def measured_peer(folder: Path, size: tuple[int, int, int], binary: Path, kinds:
     requests = write_requests(folder / "requests", [request("/recommend", {"user": user, "n": 10}) for user in users])
     out = {}
     with peer_world.redis_with(histories) as (redis_port, redis_pid):
-        for kind in kinds:
+        for name, kind, threads in PEERS:
             port = peer_world.free_port()
             command = [sys.executable, str(HERE / "peers" / "natural.py"), str(folder), str(port), str(redis_port), kind]
-            with process(command, port, "Uvicorn running") as peer:
+            with process(command, port, "Uvicorn running", threads=threads) as peer:
                 peer.lines.append(f"started redis as process {redis_pid}")
                 load(binary, port, requests, rps=PEER_RPS, seconds=2, warmup_s=0, connections=8)
                 before = sum(peer.cpu_s().values())
                 found = load(binary, port, requests, rps=PEER_RPS, seconds=PEER_SECONDS, warmup_s=0, connections=8)
                 found["all_cpu_ms"] = 1e3 * (sum(peer.cpu_s().values()) - before) / max(1, found["ok"])
-                out[kind] = found
+                out[name] = found
     return out
 
 
@@ -122,7 +123,7 @@ def run(sizes: dict[str, tuple[int, int, int]] = SIZES, rates: tuple[int, ...] =
         with tempfile.TemporaryDirectory() as place:
             binary = compiled(Path(place))
             ours[name] = measured_vernal(Path(place) / "shop", size, binary, rates)
-            peers[name] = measured_peer(Path(place) / "peer", size, binary, ("flat", "ivf"))
+            peers[name] = measured_peer(Path(place) / "peer", size, binary)
     return judged(ours, peers, list(sizes)[-1])
 
 
@@ -130,15 +131,16 @@ def judged(ours: dict[str, Any], peers: dict[str, Any], largest: str) -> dict[st
     """Holds the figures of the largest catalogue against the bar."""
     runs, swapping = ours[largest]["runs"], ours[largest]["swapping"]
     cpu = {name: found["api_cpu_ms"] for name, found in runs.items()}
-    ratio = peers[largest]["flat"]["all_cpu_ms"] / runs["1000 rps"]["all_cpu_ms"]
+    ratio = peers[largest]["natural"]["all_cpu_ms"] / runs["1000 rps"]["all_cpu_ms"]
     errors = sum(bad(found) for found in [*runs.values(), swapping])
     measured = {
         "cpu_ms_a_request_at_1000_rps": cpu["1000 rps"],
         "p99_ms_at_1000_rps": runs["1000 rps"]["p99_us"] / 1e3,
         "p99_ms_at_2000_rps": runs["2000 rps"]["p99_us"] / 1e3 if "2000 rps" in runs else None,
         "times_less_cpu_than_natural": ratio,
-        "times_less_cpu_than_natural_with_ivf": peers[largest]["ivf"]["all_cpu_ms"] / runs["1000 rps"]["all_cpu_ms"],
+        "times_less_cpu_than_natural_tuned": peers[largest]["tuned"]["all_cpu_ms"] / runs["1000 rps"]["all_cpu_ms"],
         "errors": errors,
+        "share_answered_by_the_full_pipeline": min(found["expected"] / max(1, found["ok"]) for found in runs.values()),
         "by_size": ours,
     }
     holds = cpu["1000 rps"] <= 0.8 and measured["p99_ms_at_1000_rps"] <= 5 and (measured["p99_ms_at_2000_rps"] or 0) <= 10 and ratio >= 50 and errors == 0

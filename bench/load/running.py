@@ -57,9 +57,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def process(command: list[str], port: int, ready: str) -> Iterator[Running]:
-    """Starts a process and waits for a line on its stderr that contains `ready`; ends it by its pid."""
-    environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
+def process(command: list[str], port: int, ready: str, *, threads: str = "1") -> Iterator[Running]:
+    """Starts a process and waits for a line on its stderr that contains `ready`; ends it by its pid. Threads "" = as the libraries choose."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS")
+    environment = {name: value for name, value in os.environ.items() if name not in names} | (dict.fromkeys(names, threads) if threads else {})
     started = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment)
     running, spoken = Running(started, port), queue.Queue[str]()
 

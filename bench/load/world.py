@@ -20,7 +20,9 @@ from vernal.release import Lineage
 from vernal.retrieval import ann
 from vernal.retrieval.content import describe, fit_map
 from vernal.retrieval.ials import Hyper
-from vernal.retrieval.models import RELATIONS, WORD_ARRAYS, ItemModels
+from vernal.retrieval.models import INDEX_PARTS, ROW_CAP, WORD_ARRAYS, ItemModels
+from vernal.retrieval.positives import Matrix
+from vernal.retrieval.relations import Relations
 from vernal.serving.folding import Folding
 from vernal.terms import DAY_S, US_PER_S
 
@@ -104,6 +106,19 @@ def vectors(n_items: int, seed: int) -> NDArray[np.float32]:
     return made / np.linalg.norm(made, axis=1, keepdims=True)
 
 
+def matrix(n_items: int, k: int, seed: int) -> Matrix:
+    """k neighbours of every item with random weights."""
+    values = np.random.default_rng(seed).random(k * n_items, np.float32)
+    return Matrix(np.arange(0, k * n_items + 1, k, dtype=np.int64), neighbours(n_items, k, seed).ravel(), values, n_items)
+
+
+def tastes(found: NDArray[np.float32], seed: int, n: int = 64) -> NDArray[np.float32]:
+    """(n, DIM) queries as users with three interests make them: means of three items of each of three clusters."""
+    random, clusters = np.random.default_rng(seed), max(1, len(found) // CLUSTER)
+    numbers = random.integers(0, clusters, (n, 3, 1)) + clusters * random.integers(0, CLUSTER, (n, 3, 3))
+    return found[numbers % len(found)].reshape(n, 9, DIM).mean(axis=1)
+
+
 def release(workspace: Workspace, n_items: int, seed: int) -> None:
     """Two releases with the same arrays, so that swapping between them changes nothing but the files."""
     draft = workspace.releases.draft()
@@ -131,17 +146,15 @@ def models(workspace: Workspace, n_items: int, seed: int) -> ItemModels:
     mapping = fit_map(described, found, np.ones(n_items, np.int64))
     arrays = {"vectors": found, "gram": (found.T @ found).astype(np.float32), "coefficients": mapping.coefficients, "intercept": mapping.intercept}
     arrays |= {name: getattr(vocabulary, name) for name in WORD_ARRAYS}
-    for name in RELATIONS:
-        k = NEIGHBOURS[name]
-        arrays[f"{name}.start"] = np.arange(0, k * n_items + 1, k, dtype=np.int64)
-        arrays[f"{name}.index"] = neighbours(n_items, k, seed + k).ravel()
-        arrays[f"{name}.value"] = np.random.default_rng(seed + k).random(k * n_items, np.float32)
+    matrices = tuple(matrix(n_items, k, seed + k) for k in NEIGHBOURS.values())
+    relations = Relations.of(matrices, ROW_CAP * workspace.settings.retrieval.ease_neighbours)
+    arrays |= {"relations.start": relations.start, "relations.entries": relations.entries}
     words = sorted(vocabulary.words, key=vocabulary.words.__getitem__)
     hyper = {name: getattr(Hyper(), name) for name in Hyper.__dataclass_fields__}
     about = {"n": n_items, "as_of": workspace.clock.now(), "catalogue": True, "hyper": hyper, "words": words}
     about |= {"factors": {"reg": 0.01, "nu": 1.0, "unobserved": 0.1}}
     if n_items > workspace.settings.retrieval.exact_below:
-        index = ann.build(found, found[:64], seed)
-        arrays |= {f"index.{part}": getattr(index, part) for part in ("centroids", "start", "order", "codes", "scale")}
+        index = ann.build(found, tastes(found, seed), seed)
+        arrays |= {f"index.{part}": getattr(index, part) for part in INDEX_PARTS}
         about["n_probe"] = index.n_probe
     return ItemModels.built(about, arrays)

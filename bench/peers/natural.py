@@ -4,7 +4,8 @@
 
 It does the work of one Vernal request: user state from a store, a query vector from the recent events, candidates from vectors,
 co-visitation, neighbours, content and popularity lists, some 50 features for 300 of them, 300 trees, noise for exploration, the best
-ten with titles, an impression line. FOLDER holds what `bench/load/world.py` wrote for it.
+ten with titles, an impression line. Threads are as the libraries choose, unless OMP_NUM_THREADS says otherwise. FOLDER holds what
+`bench/load/world.py` wrote for it.
 """
 
 import json
@@ -105,7 +106,7 @@ def recommend(request: Request) -> Answer:
     events = history_of(request.user)
     table = candidates_of(events.tail(RECENT), now)
     features = features_of(table, events, now)
-    score = model.predict(features, num_threads=1)
+    score = model.predict(features)
     best = np.argsort(-(score + rng.gumbel(size=len(score)) * 0.05))[: request.n]
     chosen = features.iloc[best]
     answer = Answer(
@@ -121,5 +122,4 @@ def recommend(request: Request) -> Answer:
 
 
 if __name__ == "__main__":
-    faiss.omp_set_num_threads(1)
     uvicorn.run(app, port=port, log_level="info", access_log=False)

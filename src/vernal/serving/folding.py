@@ -4,6 +4,8 @@ from vernal.features.stream import StreamWorker
 from vernal.serving.ports import Workspace
 from vernal.serving.records import RecordFold
 
+LOOKS_PER_HOP_CHECK = 50  # an idle log still has its read-outs moved on as time passes
+
 
 class Folding:
     """The writers of all derived state of one data directory.
@@ -17,16 +19,19 @@ class Folding:
         self.log, self.state, self.kept = workspace.log, workspace.state(readonly=False), workspace.records(readonly=False)
         self.worker = StreamWorker(self.log, self.state, workspace.live_dir, workspace.plan, workspace.settings, workspace.clock)
         self.records = RecordFold(self.log, self.kept)
-        self.seen = -1
+        self.seen, self.looks = -1, 0
 
     def step(self) -> int:
         """One look at the log; returns how many records the features folded. Cost: 20 us when there is nothing."""
+        end = self.log.end()
+        self.looks += 1
+        if end == self.seen and self.looks % LOOKS_PER_HOP_CHECK:
+            return 0
         folded = self.worker.step()
-        end = self.log.end() if folded or self.seen < 0 else self.seen
         if end != self.seen:
-            self.seen = end
             self.records.step()
             self.records.finish_erasures(self.state.offset())
+        self.seen = end if self.state.offset() >= end else -1
         return folded
 
     def catch_up(self) -> None:
