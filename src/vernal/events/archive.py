@@ -8,10 +8,12 @@ Exactly once: before a range is written, `_archive.json` names it; a crash leave
 whatever is there, and only then is the range counted as archived. Every file appears whole (temporary name, fsync, rename).
 """
 
+import fcntl
 import os
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -87,16 +89,30 @@ class Archive:
     def sync(self, log: EventReader) -> int:
         """Archives what the log has and the files have not; returns how many records were written.
 
-        One process at a time. Cost: about 4 us per event and 5 ms per file.
+        Waits while another process writes. Cost: about 4 us per event and 5 ms per file.
         """
-        written, end = 0, log.end()
-        while self.progress.archived < end:
-            start = self.progress.archived
-            until = self.progress.writing or min(end, start + RANGE)
-            self.note(writing=until)
-            written += self.write_range(log, start, until)
-            self.note(archived=until, writing=0)
+        written = 0
+        with self.writer(wait=True):
+            end = log.end()
+            while self.progress.archived < end:
+                start = self.progress.archived
+                until = self.progress.writing or min(end, start + RANGE)
+                self.note(writing=until)
+                written += self.write_range(log, start, until)
+                self.note(archived=until, writing=0)
         return written
+
+    @contextmanager
+    def writer(self, *, wait: bool) -> Iterator[bool]:
+        """Holds the place of the one writer, with its progress as it now is; without `wait`, false when another holds it."""
+        with (self.path / "_archive.lock").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            self.progress = self.load(self.progress)
+            yield True
 
     def note(self, **changes: int) -> None:
         self.progress = msgspec.structs.replace(self.progress, **changes)
@@ -134,8 +150,12 @@ class Archive:
         table = event_table(rows) if kind is Kind.EVENTS else slate_table(rows)
         write_parquet(folder / name, table)
 
-    def erase(self, user: str) -> int:
-        """Rewrites the files that hold rows of a user; returns how many rows went."""
+    def erase(self, user: str) -> int | None:
+        """Rewrites the files that hold rows of a user; returns how many rows went, none while another process writes (ask again)."""
+        with self.writer(wait=False) as mine:
+            return self.without(user) if mine else None
+
+    def without(self, user: str) -> int:
         gone, bucket = 0, bucket_of(user, self.progress.buckets)
         for file in sorted(self.path.glob(f"*/day=*/bucket={bucket:02d}/part-*.parquet")):
             table = pq.ParquetFile(file).read()
