@@ -17,7 +17,10 @@ def arguments(parser: VerbParser) -> None:
 def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
     """Raises TrainingError when there is nothing to learn from, and StateError while another training runs."""
     with Workspace.open(Path(options.config)) as workspace:
-        return trained(workspace, terminal, promote=not options.no_promote)
+        answer = trained(workspace, terminal, promote=not options.no_promote)
+        with terminal.stage("archive") as stage:
+            stage.counts(f"{workspace.archive.sync(workspace.log):,} records to Parquet")
+    return answer
 
 
 def trained(workspace: Workspace, terminal: Terminal, *, promote: bool = True) -> Answer:

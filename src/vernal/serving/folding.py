@@ -18,7 +18,7 @@ class Folding:
     def __init__(self, workspace: Workspace) -> None:
         self.log, self.state, self.kept = workspace.log, workspace.state(readonly=False), workspace.records(readonly=False)
         self.worker = StreamWorker(self.log, self.state, workspace.live_dir, workspace.plan, workspace.settings, workspace.clock)
-        self.records = RecordFold(self.log, self.kept)
+        self.records = RecordFold(self.log, workspace.archive, self.kept)
         self.seen, self.looks = -1, 0
 
     def step(self) -> int:
@@ -30,6 +30,7 @@ class Folding:
         folded = self.worker.step()
         if end != self.seen:
             self.records.step()
+        if self.records.erasing:
             self.records.finish_erasures(self.state.offset())
         self.seen = end if self.state.offset() >= end else -1
         return folded

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from vernal.clock import Clock
 from vernal.config import Settings
+from vernal.events.archive import Archive
 from vernal.events.deadletters import DeadLetters
 from vernal.events.ports import EventLog
 from vernal.features.definition import Plan
@@ -24,6 +25,8 @@ class Workspace(Protocol):
     def data(self) -> Path: ...
     @property
     def log(self) -> EventLog: ...
+    @property
+    def archive(self) -> Archive: ...
     @property
     def live_dir(self) -> Path: ...
     @property

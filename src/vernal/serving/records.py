@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from vernal.events.archive import Archive
 from vernal.events.ports import EventLog
 from vernal.events.schema import Batch, Erasure, Item, Kind, User
 from vernal.features.ports import StateStore
@@ -65,8 +66,8 @@ class Records:
 class RecordFold:
     """Writes the newest records as the log grows, and finishes erasures. One writer."""
 
-    def __init__(self, log: EventLog, store: StateStore) -> None:
-        self.log, self.store, self.after = log, store, store.offset()
+    def __init__(self, log: EventLog, archive: Archive, store: StateStore) -> None:
+        self.log, self.archive, self.store, self.after = log, archive, store, store.offset()
         pending = store.get(PENDING)
         self.erasing: dict[str, int] = msgspec.msgpack.decode(pending, type=dict[str, int]) if pending else {}  # user -> offset of the order
 
@@ -87,10 +88,13 @@ class RecordFold:
         return n
 
     def finish_erasures(self, applied: int) -> int:
-        """Removes from the log every user whose erasure all state has applied (up to offset `applied`); returns how many users."""
-        done = [user for user, order in self.erasing.items() if order <= min(applied, self.store.offset())]
+        """Removes from log and archive every user whose erasure all state has applied (up to offset `applied`); returns how many users.
+
+        One whom the archive cannot forget just now, because a trainer is writing it, stays ordered.
+        """
+        due = [user for user, order in self.erasing.items() if order <= min(applied, self.store.offset())]
+        done = [user for user in due if self.log.erase(user) >= 0 and self.archive.erase(user) is not None]
         for user in done:
-            self.log.erase(user)
             del self.erasing[user]
             self.store.commit([(PENDING, encoder.encode(self.erasing))], [], self.store.offset())
         return len(done)
