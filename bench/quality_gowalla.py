@@ -1,7 +1,8 @@
 """Claim quality_gowalla: on the published Gowalla split, CPU only, our neighbourhood ridge reaches the published graph models.
 
 The split is random, has no times and was tuned on by most of the literature, so it is a regression gate for one item model, not evidence of product
-quality. The ridge is chosen on pairs held out of TRAIN; test is looked at once. All 29,858 users, all 40,981 items.
+quality. The ridge is chosen on pairs held out of TRAIN, by NDCG. Test was not looked at only once: the research before this bench had seen it at several
+ridges, and the way of holding out was changed after a first run (notes). All 29,858 users, all 40,981 items.
 """
 
 import sys
@@ -116,7 +117,8 @@ def run() -> dict[str, Any]:
         baselines={"popularity (same run)": list_.value, **{f"{name} (published)": figures for name, figures in PUBLISHED.items()}},
         seeds=[SEED],
         notes=f"local EASE, K = {NEIGHBOURS}; ridge {mine.value['ridge']:g} chosen by NDCG@20 on a fifth of every user's training pairs, "
-        f"by ridge: {mine.value['validation']}; a random split without times: a regression gate, not evidence of product quality",
+        f"by ridge: {mine.value['validation']}. Test was seen before: "
+        "earlier runs that held out otherwise or chose by Recall took ridge 7 (.1790/.1488) and 22.5 (.1827/.1509). A random split without times: a regression gate, not evidence of product quality",
     )
     return measured
 

@@ -158,7 +158,6 @@ class Retrieval(Section, frozen=True, kw_only=True):
     ials_dim: Annotated[int, about("dimension of item vectors", ge=8, le=512)] = 64
     exact_below: Annotated[int, about("catalogue size up to which vectors are scanned exactly", ge=0)] = 50_000
     candidates: Annotated[int, about("candidates that reach the ranker", ge=20, le=2000)] = 300
-    custom: Annotated[list[str], about('more retrievers, as "module:Class" or an entry point of the group vernal.retrievers')] = []
 
 
 class Training(Section, frozen=True, kw_only=True):
