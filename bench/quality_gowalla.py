@@ -118,7 +118,8 @@ def run() -> dict[str, Any]:
         seeds=[SEED],
         notes=f"local EASE, K = {NEIGHBOURS}; ridge {mine.value['ridge']:g} chosen by NDCG@20 on a fifth of every user's training pairs, "
         f"by ridge: {mine.value['validation']}. Test was seen before: "
-        "earlier runs that held out otherwise or chose by Recall took ridge 7 (.1790/.1488) and 22.5 (.1827/.1509). A random split without times: a regression gate, not evidence of product quality",
+        "earlier runs that held out otherwise or chose by Recall took ridge 7 (.1790/.1488) and 22.5 (.1827/.1509). "
+        "A random split without times: a regression gate, not evidence of product quality",
     )
     return measured
 
