@@ -11,7 +11,7 @@ from vernal.features.walk import Walk
 from vernal.ranking.features import feature_names
 from vernal.retrieval.models import fit
 from vernal.training.examples import Examples, joined, simulate, thinned
-from vernal.training.train import Snapshot
+from vernal.training.snapshot import Snapshot
 
 
 def examples(snapshot: Snapshot, seed: int = 0) -> Examples:

@@ -12,7 +12,8 @@ from vernal.errors import TrainingError
 from vernal.events.schema import Kind
 from vernal.ranking.parts import Parts
 from vernal.testing.village import START_US, village_events, village_items, village_settings
-from vernal.training.train import Snapshot, train
+from vernal.training.snapshot import Snapshot
+from vernal.training.train import train
 
 Village = Callable[..., Workspace]
 

@@ -9,17 +9,10 @@ seed give equal bytes, except that the search for hyper-parameters is cut off by
 import importlib.metadata
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import numpy as np
-
-from vernal.config import Settings, duration_s
-from vernal.errors import TrainingError
 from vernal.evaluation.backtest import Backtest, Report, plain, showable
-from vernal.evaluation.splits import Cases, cases, positive_rows
-from vernal.events.history import Catalogue, History
-from vernal.events.reading import read_catalogue, read_history, type_codes
-from vernal.features.definition import Plan
+from vernal.evaluation.splits import Cases, cases
 from vernal.features.walk import Walk
 from vernal.ranking.features import feature_names
 from vernal.ranking.parts import Parts, save_static
@@ -29,57 +22,13 @@ from vernal.release import Lineage, Release
 from vernal.retrieval.ials import Hyper
 from vernal.retrieval.models import Content, ItemModels, fit
 from vernal.retrieval.tuner import tune
-from vernal.terms import US_PER_S
 from vernal.training.examples import Examples, joined, simulate
+from vernal.training.impressions import Shown, before, shown
 from vernal.training.ports import Progress, TrainingSpace, silent
+from vernal.training.snapshot import Snapshot
 
-LEAST_POSITIVES = 1  # below this there is nothing to learn from at all
-LEAST_BEFORE = 200  # positives a window needs before it, to be worth simulating
 LEAST_GROUPS = 20  # requests with an outcome a ranker needs
 FITTERS = 2  # item models fitted side by side; part of nothing that decides bytes
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """The log as training sees it."""
-
-    plan: Plan
-    settings: Settings
-    history: History
-    catalogue: Catalogue
-    log_to: int  # newest log offset in it
-    as_of: int  # UTC us; everything in it was received before
-
-    @classmethod
-    def of(cls, space: TrainingSpace) -> "Snapshot":
-        """The whole log up to its present end.
-
-        Raises
-        ------
-        TrainingError
-            Not one positive event.
-        """
-        until = space.log.end()
-        history = read_history(space.log, space.archive, type_codes(space.settings), until)
-        found = int(positive_rows(history, space.settings.events).sum())
-        if found < LEAST_POSITIVES:
-            raise TrainingError.too_little("events", f"{found} positive events in {len(history)}", f"at least {LEAST_POSITIVES}")
-        catalogue = read_catalogue(space.log, space.settings.items, until)
-        return cls(space.plan, space.settings, history, catalogue, until, int(history.received_at[-1]) + 1)
-
-    @property
-    def last_stretch(self) -> tuple[int, int]:
-        """[begin, end) of the evaluation, UTC us."""
-        return self.as_of - duration_s(self.settings.training.evaluate_last) * US_PER_S, self.as_of
-
-    @property
-    def windows(self) -> list[tuple[int, int]]:
-        """[begin, end) of each past window, oldest first, that has a history to learn from before it."""
-        length, (end, _) = duration_s(self.settings.training.window) * US_PER_S, self.last_stretch
-        positive = positive_rows(self.history, self.settings.events)
-        arrivals = self.history.received_at[positive]
-        begins = [end - k * length for k in range(self.settings.training.windows, 0, -1)]
-        return [(begin, begin + length) for begin in begins if int(np.searchsorted(arrivals, begin)) >= LEAST_BEFORE]
 
 
 @dataclass(frozen=True)
@@ -90,7 +39,6 @@ class Trained:
     ranker: Ranker | None
     report: Report | None
     hyper: Hyper
-    notes: list[str] = field(default_factory=list)
 
 
 def train(space: TrainingSpace, progress: Progress = silent, *, promote: bool = True) -> tuple[Release, Report | None]:
@@ -113,7 +61,8 @@ def train(space: TrainingSpace, progress: Progress = silent, *, promote: bool = 
     progress("snapshot", 0, 1)
     snapshot = Snapshot.of(space)
     progress("snapshot", 1, 1)
-    trained = fitted(snapshot, progress)
+    slates = shown(space, snapshot, feature_names(snapshot.plan)) if space.settings.training.ranker else []
+    trained = fitted(snapshot, slates, progress)
     release = committed(space, snapshot, trained)
     if promote:
         space.releases.promote(release.name, "trained")
@@ -122,21 +71,18 @@ def train(space: TrainingSpace, progress: Progress = silent, *, promote: bool = 
     return release, trained.report
 
 
-def fitted(snapshot: Snapshot, progress: Progress = silent) -> Trained:
-    """Models, ranker and report of a snapshot."""
-    settings = snapshot.settings
-    training = settings.training
-    cut, end = snapshot.last_stretch
-    before = snapshot.history.before(cut)
-    hyper, _ = tune(before, settings, cut, training.seed) if len(before) else (Hyper(), [])
+def fitted(snapshot: Snapshot, slates: list[Shown], progress: Progress = silent) -> Trained:
+    """Models, ranker and report of a snapshot; `slates` are what was really shown."""
+    training, (cut, end), width = snapshot.settings.training, snapshot.last_stretch, len(feature_names(snapshot.plan))
+    hyper, _ = tune(snapshot.history, snapshot.settings, cut, training.seed)
     progress("search", 1, 1)
     course = Course(snapshot, hyper, progress)
     parts = list(course.windows()) if training.ranker else []
-    trial = ranker_of(parts, snapshot) if training.ranker else None
+    trial = ranker_of([*parts, before(slates, cut, width)], snapshot) if training.ranker else None
     report, last = course.last(trial)
     whole = course.models_of(end)
     progress("models", 1, 1)
-    ranker = ranker_of([*parts, last], snapshot) if training.ranker else None
+    ranker = ranker_of([*parts, last, before(slates, end, width)], snapshot) if training.ranker else None
     progress("ranker", 1, 1)
     return Trained(whole, ranker, report, hyper)
 
