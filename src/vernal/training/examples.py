@@ -15,7 +15,7 @@ from vernal.evaluation.splits import Cases
 from vernal.features.definition import Plan
 from vernal.features.walk import Walk
 from vernal.ranking.features import Moment, assemble, feature_names
-from vernal.retrieval.candidates import Candidates, Query, retrieve
+from vernal.retrieval.candidates import Query, retrieve
 from vernal.retrieval.models import ItemModels
 from vernal.terms import US_PER_S
 
@@ -93,8 +93,3 @@ def thinned(labels: NDArray[np.float32], negatives: int, draw: np.random.Generat
     if len(others) > negatives:
         others = draw.choice(others, negatives, replace=False)
     return np.sort(np.concatenate([np.flatnonzero(labels > 0), others]))
-
-
-def recall_of(found: Candidates, targets: NDArray[np.int32]) -> float:
-    """Share of the targets among the candidates: the ceiling of any ranker."""
-    return float(np.isin(targets, found.item).mean()) if len(targets) else 0.0
