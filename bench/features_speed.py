@@ -178,7 +178,12 @@ def run(*, small: bool = False) -> dict[str, Any]:
         wrong = differing(folder)
         feast = against_feast(folder, size)
     ratio = peer.value / mine.value
-    measured = {"times faster than DuckDB": ratio, "values that differ": wrong, "times faster than Feast": feast["wall s"] / feast["ours wall s"]}
+    measured = {
+        "times faster than DuckDB": ratio,
+        "times less CPU than DuckDB, loading included": peer.cpu_s / mine.cpu_s,
+        "values that differ": wrong,
+        "times faster than Feast": feast["wall s"] / feast["ours wall s"],
+    }
     if small:
         print(measured, mine, peer, feast)
         return measured
@@ -189,13 +194,14 @@ def run(*, small: bool = False) -> dict[str, Any]:
         unit="ratio of wall time",
         holds=ratio >= 3 and wrong == 0,
         baselines={
-            "Vernal": {"pass s": mine.value, "CPU s with loading": mine.cpu_s, "peak GB": mine.peak_bytes / 1e9, "threads": 1},
+            "Vernal": {"pass s": mine.value, "CPU s with loading": mine.cpu_s, "peak GB": mine.peak_bytes / 1e9, "threads": 2},
             "DuckDB": {"queries s": peer.value, "CPU s with loading": peer.cpu_s, "peak GB": peer.peak_bytes / 1e9, "threads": 2},
             "Feast get_historical_features": feast,
         },
         seeds=[SEED],
-        notes=f"{size['events']:,} events, {size['users']:,} users (Zipf 0.8), {size['items']:,} items (Zipf 1.0), {size['examples']:,} examples, 24 values each "
-        "(count, sum, clicks of user and item over 1h, 1d, 7d, 30d, tile-aligned); DuckDB: running totals and ASOF joins; Feast gets precomputed totals and "
+        notes=f"{size['events']:,} events, {size['users']:,} users (Zipf 0.8), {size['items']:,} items (Zipf 1.0), "
+        f"{size['examples']:,} examples, 24 values each (count, sum, clicks "
+        "of user and item over 1h, 1d, 7d, 30d, tile-aligned); DuckDB: running totals and ASOF joins; Feast gets precomputed totals and "
         "only joins them, ours computes them from the raw events in the time given",
     )
     return measured

@@ -185,7 +185,8 @@ def run(*, small: bool = False) -> dict[str, Any]:
         holds=compared["values that differ"] == 0 and compared["values"] > 0 and tested["exit"] == 0,
         baselines={"last week": compared, "property tests": tested},
         seeds=[SEED],
-        notes=f"{LATE_SHARE:.0%} of events up to a day late, {TWICE_SHARE:.0%} sent twice, {RESTARTS} workers abandoned and replaced; {len(PLAN.names)} values a row; "
+        notes=f"{LATE_SHARE:.0%} of events up to a day late, {TWICE_SHARE:.0%} sent twice, {RESTARTS} workers abandoned and replaced; "
+        f"{len(PLAN.names)} values a row; "
         "the property tests compare with a plain-Python oracle that shares no code with the kernels",
     )
     return measured

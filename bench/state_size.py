@@ -127,8 +127,8 @@ def run(*, small: bool = False) -> dict[str, Any]:
         holds=per_user <= 200 and warm["get p99 us"] <= 100,
         baselines={"stored": filled | {"users": n_users, "GB": stored / 1e9}, "reads, pages dropped first": cold, "reads, pages in memory": warm},
         seeds=[SEED],
-        notes=f"200M users = {TARGET / n_users:.0f} x this file: {per_user * TARGET / 1e9:.0f} GB of disk by arithmetic, not stored here; reads while the other benchmarks of this "
-        "machine may run; the spike of the research stored a fixed 400-byte record at 457 bytes per user",
+        notes=f"200M users = {TARGET / n_users:.0f} x this file: {per_user * TARGET / 1e9:.0f} GB of disk by arithmetic, not stored here; "
+        "reads while other work of the machine may run; the spike of the research stored a fixed 400-byte record at 457 bytes per user",
     )
     return measured
 
