@@ -8,8 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from implicit.als import AlternatingLeastSquares
+from implicit.bpr import BayesianPersonalizedRanking
+from implicit.recommender_base import ModelFitError
 from numpy.typing import NDArray
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 I32 = NDArray[np.int32]
 SHOWN = 20
@@ -23,9 +27,6 @@ def matrix(user: I32, item: I32, shape: tuple[int, int]) -> Any:
 
 
 def model_of(kind: str, settings: dict[str, Any], seed: int) -> Any:
-    from implicit.als import AlternatingLeastSquares
-    from implicit.bpr import BayesianPersonalizedRanking
-
     made = {"als": AlternatingLeastSquares, "bpr": BayesianPersonalizedRanking}[kind]
     return made(random_state=seed, num_threads=2, **settings)
 
@@ -33,7 +34,8 @@ def model_of(kind: str, settings: dict[str, Any], seed: int) -> Any:
 def lists(kind: str, settings: dict[str, Any], train: Any, users: I32, seed: int) -> I32:
     """(n, SHOWN) items for each user, what they have left out."""
     model = model_of(kind, settings, seed)
-    model.fit(train, show_progress=False)
+    with threadpool_limits(1, "blas"):  # what the library itself asks for
+        model.fit(train, show_progress=False)
     found, _ = model.recommend(users, train[users], N=SHOWN, filter_already_liked_items=True)
     return np.asarray(found, np.int32)
 
@@ -57,7 +59,10 @@ def tuned(kind: str, known: tuple[I32, I32], later: dict[int, I32], shape: tuple
         if tried and time.process_time() - began > budget_cpu_s:
             break
         tried += 1
-        quality = mean_ndcg(lists(kind, settings, train, users, seed), users, later)
+        try:
+            quality = mean_ndcg(lists(kind, settings, train, users, seed), users, later)
+        except ModelFitError:  # these settings diverge
+            continue
         best = max(best, (quality, settings), key=lambda pair: pair[0])
     return best[1], tried
 
