@@ -91,7 +91,8 @@ def shown(value: Any, unit: str) -> str:
         return "; ".join(f"{name} {shown(inner, '')}" for name, inner in value.items()) + (f" ({unit})" if unit else "")
     if isinstance(value, list):
         return f"[{', '.join(shown(inner, '') for inner in value)}]"
-    text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    whole = not isinstance(value, bool) and (isinstance(value, int) or (isinstance(value, float) and value.is_integer()))
+    text = (f"{int(value):,}" if whole else str(value)).replace("|", "\\|")
     return f"{text} {unit}".strip()
 
 

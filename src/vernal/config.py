@@ -168,7 +168,7 @@ class Training(Section, frozen=True, kw_only=True):
     requests: Annotated[int, about("simulated past requests over all windows, at most", ge=100)] = 4_000
     moments: Annotated[
         Literal["activity", "window"],
-        about("when those requests are made: activity = once per user and day, as they arrive, about that day; window = once per user and window, about all of it"),
+        about("when those requests are made: activity = once per user and day, about that day; window = once per user and window, about all of it"),
     ] = "activity"
     negatives: Annotated[int, about("items not chosen that are kept per simulated request", ge=1, le=2000)] = 30
     trees: Annotated[int, about("trees in the ranker", ge=10, le=2000)] = 300

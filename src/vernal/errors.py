@@ -120,12 +120,18 @@ class LogError(VernalError):
 
     @classmethod
     def broken(cls, path: object, why: str) -> Self:
-        return cls("LogError", where=str(path), got=why, expected="a readable event log", hint="check the file and its directory; a copy of the log can be put back")
+        return cls(
+            "LogError", where=str(path), got=why, expected="a readable event log", hint="check the file and its directory; a copy of the log can be put back"
+        )
 
     @classmethod
     def damaged(cls, path: object, first: int, last: int) -> Self:
         return cls(
-            "LogError", where=f"{path} offsets {first}..{last}", got="bytes that fail their checksum", expected="what was appended", hint="restore the log from a copy or the archive"
+            "LogError",
+            where=f"{path} offsets {first}..{last}",
+            got="bytes that fail their checksum",
+            expected="what was appended",
+            hint="restore the log from a copy or the archive",
         )
 
 
@@ -205,7 +211,13 @@ class TrainingError(VernalError):
 
     @classmethod
     def unordered(cls, what: str, row: int) -> Self:
-        return cls("TrainingError", where=what, got=f"row {row} received before the row above it", expected="rows in order of arrival", hint="sort by received_at, then offset")
+        return cls(
+            "TrainingError",
+            where=what,
+            got=f"row {row} received before the row above it",
+            expected="rows in order of arrival",
+            hint="sort by received_at, then offset",
+        )
 
 
 class EnvironmentProblem(VernalError):
@@ -218,11 +230,19 @@ class EnvironmentProblem(VernalError):
 
     @classmethod
     def cannot_listen(cls, host: str, port: int, why: str) -> Self:
-        return cls("EnvironmentProblem", where=f"{host}:{port}", got=why, expected="an address of this machine that may be listened on", hint="choose another with serving.host and serving.port")
+        return cls(
+            "EnvironmentProblem",
+            where=f"{host}:{port}",
+            got=why,
+            expected="an address of this machine that may be listened on",
+            hint="choose another with serving.host and serving.port",
+        )
 
     @classmethod
     def not_a_child(cls, variable: str) -> Self:
-        return cls("EnvironmentProblem", where=variable, got="nothing usable", expected="what `vernal serve` gives the processes it starts", hint="run `vernal serve`")
+        return cls(
+            "EnvironmentProblem", where=variable, got="nothing usable", expected="what `vernal serve` gives the processes it starts", hint="run `vernal serve`"
+        )
 
     @classmethod
     def port_in_use(cls, host: str, port: int) -> Self:

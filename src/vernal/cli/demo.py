@@ -21,6 +21,7 @@ LOOPBACK: Final = "127.0.0.1"
 
 def arguments(parser: VerbParser) -> None:
     parser.add_argument("folder", nargs="?", default="demo", help="where to put the shop; delete it to start over")
+    parser.add_argument("--households", type=int, metavar="N", help="only so many of the 2,469, for a quick look")
     parser.add_argument("--port", type=int, help="port of the server instead of serving.port, or of any free one when that is taken")
     parser.add_argument("--stop", action="store_true", help="stop the server after the tour instead of leaving it running")
 
@@ -28,20 +29,20 @@ def arguments(parser: VerbParser) -> None:
 def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
     """Stages that were done before are not done again: the shop, the import and the first release are kept."""
     file = Path(options.folder).resolve() / TOML
-    opened(file, terminal)
+    opened(file, options.households, terminal)
     with Workspace.open(file) as workspace:
         imported(workspace, terminal)
         if workspace.releases.champion() is None:
-            terminal.write(trained(workspace, terminal).text)
+            (terminal.say if options.json else terminal.write)(trained(workspace, terminal).text)
         return served(file, workspace, options, terminal)
 
 
-def opened(file: Path, terminal: Terminal) -> None:
+def opened(file: Path, households: int | None, terminal: Terminal) -> None:
     """Writes the shop unless it is there."""
     if file.exists():
         return
     with terminal.stage("write") as stage:
-        shop = write_shop(file.parent, clock.SystemClock().now())
+        shop = write_shop(file.parent, clock.SystemClock().now(), households)
         stage.counts(f"{shop.purchases:,} purchases of {shop.households:,} households, {shop.products:,} products, moved {shop.days_moved:,} days to end today")
 
 
@@ -52,7 +53,7 @@ def served(file: Path, workspace: Workspace, options: argparse.Namespace, termin
     def on_ready(supervisor: Supervisor) -> None:
         stage.close()
         with contextlib.closing(Shopper(supervisor.host, supervisor.port)) as shopper:
-            found.update(tour(shopper, terminal))
+            found.update(tour(shopper, terminal.say if options.json else terminal.write))
         if options.stop:
             supervisor.stop()
         else:

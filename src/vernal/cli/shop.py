@@ -18,6 +18,7 @@ from vernal.terms import DAY_S, US_PER_S
 
 DAY_US: Final = DAY_S * US_PER_S
 PURCHASES, PRODUCTS, TOML = "purchases.parquet", "products.parquet", "vernal.toml"
+COLUMNS: Final = ["household_id", "product_id", "transaction_timestamp", "sales_value", "basket_id"]
 SETTINGS: Final = f"""# The demo shop: groceries, so what somebody had before may well be shown again.
 
 [events]
@@ -54,12 +55,13 @@ class Shop(NamedTuple):
     days_moved: int
 
 
-def write_shop(folder: Path, now: int) -> Shop:
+def write_shop(folder: Path, now: int, households: int | None = None) -> Shop:
     """Writes the three files into `folder`; the last one is `vernal.toml`, so a shop that has it is whole.
 
     Parameters
     ----------
     now : UTC us; the last purchase falls within the day before it
+    households : only the first so many, for a quick look
 
     Raises
     ------
@@ -68,9 +70,9 @@ def write_shop(folder: Path, now: int) -> Shop:
     """
     source = demo_files()
     folder.mkdir(parents=True, exist_ok=True)
-    purchases = pl.read_parquet(
-        str(source / "transactions.parquet"), columns=["household_id", "product_id", "transaction_timestamp", "sales_value", "basket_id"]
-    )
+    purchases = pl.read_parquet(str(source / "transactions.parquet"), columns=COLUMNS)
+    if households is not None:
+        purchases = purchases.filter(pl.col("household_id").is_in(purchases["household_id"].unique().sort().head(households).implode()))
     times = purchases["transaction_timestamp"].cast(pl.Datetime("us"))
     days = (now - last_us(times)) // DAY_US
     moved = purchases.with_columns((times + pl.duration(days=days)).alias("transaction_timestamp")).sort("transaction_timestamp", maintain_order=True)

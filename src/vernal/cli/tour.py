@@ -3,12 +3,13 @@
 import http.client
 import json
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from vernal.cli.terminal import Terminal, table
+from vernal.cli.terminal import table
 from vernal.errors import EnvironmentProblem
 
+Write = Callable[[str], None]
 NEWCOMER: Final = "somebody-new"
 SHOWN, WIDTH = 5, 110
 
@@ -44,14 +45,14 @@ class Shopper:
         self.connection.close()
 
 
-def tour(shopper: Shopper, terminal: Terminal) -> dict[str, Any]:
+def tour(shopper: Shopper, write: Write) -> dict[str, Any]:
     """Shows the slates of two households and a newcomer, then one purchase and the next slate; returns all of it."""
     households = shopper.call("GET", "/console/about.json")["users"]
     users = [households[0], households[len(households) // 2], NEWCOMER]
     slates = {user: shopper.slate(user) for user in users}
     for user, slate in slates.items():
-        terminal.write(slate_text(user, slate))
-    return {"slates": slates, "change": purchase(shopper, users[0], slates[users[0]], terminal)}
+        write(slate_text(user, slate))
+    return {"slates": slates, "change": purchase(shopper, users[0], slates[users[0]], write)}
 
 
 def slate_text(user: str, slate: Any) -> str:
@@ -63,14 +64,14 @@ def slate_text(user: str, slate: Any) -> str:
     return "\n".join(lines)
 
 
-def purchase(shopper: Shopper, user: str, before: Any, terminal: Terminal) -> dict[str, Any]:
+def purchase(shopper: Shopper, user: str, before: Any, write: Write) -> dict[str, Any]:
     """Buys the last item shown, asks again, and shows what moved."""
     bought = before["items"][-1]
     receipt = shopper.buys(user, bought["item"], before["rec_id"])
     after = shopper.slate(user)
     moves = moved(before["items"], after["items"])
-    terminal.write(f"\nHousehold {user} buys: {bought.get('title') or bought['item']}. Their next slate, before -> after:")
-    terminal.write(table(["was", "now", "item"], [[was, now, title] for was, now, title in moves]))
+    write(f"\nHousehold {user} buys: {bought.get('title') or bought['item']}. Their next slate, before -> after:")
+    write(table(["was", "now", "item"], [[was, now, title] for was, now, title in moves]))
     return {"user": user, "bought": bought["item"], "applied": receipt["applied"], "moves": [list(move) for move in moves], "after": after}
 
 
