@@ -61,26 +61,24 @@ def warm() -> None:
 def served(workspace: Workspace, laps: dict[str, float] | None = None) -> str:
     """Trains, folds and asks; returns the first item shown."""
     laps = {} if laps is None else laps
-    began = time.perf_counter()
-    last = [began, "start"]
+    last = [time.perf_counter()]
 
     def stage(name: str, *_: int) -> None:
         now = time.perf_counter()
-        laps[str(last[1])] = laps.get(str(last[1]), 0.0) + now - float(last[0])
-        last[:] = [now, name]
+        laps[name] = laps.get(name, 0.0) + now - last[0]
+        last[0] = now
 
     release, _ = train(workspace, stage)
-    stage("fold")
     with closing(Folding(workspace)) as folding:
         folding.catch_up()
-    stage("answer")
+    stage("fold")
     now, plan = workspace.clock.now(), workspace.plan
     user = workspace.history().users[0]
     with closing(workspace.state()) as state:
         record, offset = state.get_with_offset(user_key(user))
     recommender = Recommender(Parts.of(workspace.releases.open(release.name), plan), plan, workspace.settings)
     ranked = recommender.recommend(Request(user=user), user_state(plan, record, hop(now), offset), LiveItems.attach(workspace.live_dir), now, 0)
-    stage("end")
+    stage("answer")
     return ranked.ids[0]
 
 

@@ -161,7 +161,7 @@ class Retrieval(Section, frozen=True, kw_only=True):
 
 
 class Training(Section, frozen=True, kw_only=True):
-    budget_s: Annotated[int, about("time the hyper-parameter search may take, seconds", ge=0)] = 5
+    budget_s: Annotated[int, about("time the hyper-parameter search may take, seconds", ge=0)] = 12
     ranker: Annotated[bool, about("fit a ranker; false = retrieval order")] = True
     windows: Annotated[int, about("past windows from which ranking examples are simulated", ge=1, le=52)] = 4
     window: Annotated[str, about("length of each such window")] = "7d"
@@ -170,7 +170,7 @@ class Training(Section, frozen=True, kw_only=True):
         Literal["activity", "window"],
         about("when those requests are made: activity = once per user and day, about that day; window = once per user and window, about all of it"),
     ] = "activity"
-    negatives: Annotated[int, about("items not chosen that are kept per simulated request", ge=1, le=2000)] = 30
+    negatives: Annotated[int, about("items not chosen that are kept per simulated request", ge=1, le=2000)] = 20
     trees: Annotated[int, about("trees in the ranker", ge=10, le=2000)] = 300
     evaluate_last: Annotated[str, about("last stretch of the log on which a release is evaluated")] = "7d"
     evaluate_requests: Annotated[int, about("requests in that evaluation, at most", ge=10)] = 1_000

@@ -97,7 +97,15 @@ class Content(NamedTuple):
 
 
 def fit(
-    history: History, catalogue: Catalogue, settings: Settings, as_of: int, seed: int, hyper: Hyper | None = None, content: Content | None = None
+    history: History,
+    catalogue: Catalogue,
+    settings: Settings,
+    as_of: int,
+    seed: int,
+    hyper: Hyper | None = None,
+    content: Content | None = None,
+    *,
+    indexed: bool = True,
 ) -> ItemModels:
     """Fits every item model on what was received before `as_of` (UTC us).
 
@@ -105,6 +113,7 @@ def fit(
     ----------
     hyper : chosen hyper-parameters (`tuner.tune`); default: the untuned ones.
     content : `Content.of` this catalogue and its number of items, when it is at hand.
+    indexed : false leaves the index of a large catalogue out: vectors are then scanned exactly, which pays for a few thousand requests.
 
     A history without positives gives models that propose nothing; trending and fresh items still come from the live table.
     """
@@ -126,7 +135,7 @@ def fit(
     about: dict[str, Any] = {"n": n, "as_of": as_of, "catalogue": bool((catalogue.flags & DESCRIBED).any()), "hyper": asdict(hyper)}
     about["words"] = sorted(vocabulary.words, key=vocabulary.words.__getitem__)
     about["factors"] = {"reg": factors.reg, "nu": factors.nu, "unobserved": factors.unobserved}
-    if n > choice.exact_below:
+    if indexed and n > choice.exact_below:
         index = build(vectors, sample_queries(matrix, factors, seed), seed)
         arrays |= {f"index.{part}": getattr(index, part) for part in INDEX_PARTS}
         about["n_probe"] = index.n_probe

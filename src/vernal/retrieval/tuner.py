@@ -7,6 +7,7 @@ a clock, so that the same history and seed always choose the same.
 
 import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -20,7 +21,8 @@ from vernal.retrieval.ials import Factors, Hyper, dot, fit_ials, fold_in
 from vernal.retrieval.linear import F32, I32
 from vernal.retrieval.positives import Matrix, Positives, pairs
 
-NOMINAL_PER_S = 1.5e9  # multiply-adds a core does here in a second
+NOMINAL_PER_S = 3e9  # multiply-adds a core does here in a second
+TRIERS = 2  # trials side by side; what is chosen does not depend on it
 USERS = 2_000  # validation users at most
 SHARE = 0.2  # of the span, when the history is shorter than five windows
 K = 20
@@ -49,7 +51,10 @@ def tune(history: History, settings: Settings, as_of: int, seed: int) -> tuple[H
     if not len(questions.user):
         return Hyper(), []
     most = trials_within(settings.training.budget_s, matrix, settings.retrieval.ials_dim)
-    trials = [Trial(hyper, quality(fit_ials(matrix, settings.retrieval.ials_dim, hyper, seed), questions)) for hyper in grid(most)]
+    if most < 2:  # one trial has nothing to be compared with
+        return Hyper(), []
+    with ThreadPoolExecutor(TRIERS) as pool:
+        trials = list(pool.map(lambda hyper: Trial(hyper, quality(fit_ials(matrix, settings.retrieval.ials_dim, hyper, seed), questions)), grid(most)))
     best = max(trials, key=lambda trial: trial.recall, default=Trial(Hyper(), math.nan))
     return best.hyper, trials
 

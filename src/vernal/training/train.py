@@ -97,11 +97,12 @@ class Course:
         moments = [*(begin for begin, _ in snapshot.windows if snapshot.settings.training.ranker), cut, end]
         self.content = Content.of(snapshot.catalogue, max(len(snapshot.catalogue), snapshot.history.n_items))
         self.pool = ThreadPoolExecutor(FITTERS)
-        self.fits = {at: self.pool.submit(self.fit, at) for at in moments}
+        self.fits = {at: self.pool.submit(self.fit, at, indexed=at >= cut) for at in moments}
 
-    def fit(self, at: int) -> ItemModels:
+    def fit(self, at: int, *, indexed: bool) -> ItemModels:
         snapshot = self.snapshot
-        return fit(snapshot.history, snapshot.catalogue, snapshot.settings, at, snapshot.settings.training.seed, self.hyper, self.content)
+        seed = snapshot.settings.training.seed
+        return fit(snapshot.history, snapshot.catalogue, snapshot.settings, at, seed, self.hyper, self.content, indexed=indexed)
 
     def models_of(self, at: int) -> ItemModels:
         """The models as of a beginning, waited for; asked for once."""
