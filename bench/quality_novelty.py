@@ -38,7 +38,7 @@ BAR = 0.114
 WEEKS = 8
 LEAST = 5  # ratings of a film that makes its raters askable
 COLUMNS = ["genres", "year"]
-SETTINGS = parse({"events": {"types": {"rating": {}}}, "items": {"attributes": COLUMNS}, "training": {"requests": 8_000}})
+SETTINGS = parse({"events": {"types": {"rating": {}}}, "items": {"attributes": COLUMNS}, "training": {"requests": 16_000, "budget_s": 60}})
 
 
 class Boosted:
