@@ -22,12 +22,11 @@ from vernal.release import Draft, Release
 
 Loss = Literal["Logloss", "YetiRank"]
 
-# NDCG@10 among candidates of a film log (92,000 rows x 48 features x 300 trees, 786 later requests, half interval .015): Logloss .299 for 7 CPU s,
-# YetiRank .274 for 26 and QuerySoftMax .299 for 42. Logloss's score is a probability besides, which boosts, exploration and drift watch need; YetiRank stays a
-# choice for those who have measured that it ranks their log better.
+# Seen on one stretch of a film log that was looked at for every variant, so only the order of magnitude counts (NDCG@10 among candidates, half interval .015):
+# Logloss .299 for 7 CPU s, QuerySoftMax .299 for 42, YetiRank .274-.281 for 26, Logloss at CatBoost's own rate .267. Logloss's score is a probability besides,
+# which boosts, exploration and drift watch need; YetiRank stays a choice for those who have measured that it ranks their log better.
 LOSS: Loss = "Logloss"
-# CatBoost's own choice of rate overfits ranking examples, whose positives are few: on a film log NDCG@10 of candidates was .267 with it and .299 with 0.03.
-# Depth 4 at rate 0.05 was the best and steadiest over seeds on validation weeks of that log (NDCG@10 .180; depth 6 at 0.03: .178, depth 8: .174).
+# Chosen on validation weeks of that log, mean of three seeds: depth 4 at rate 0.05 NDCG@10 .180, depth 6 at 0.03 .178, depth 8 .174.
 RATE = 0.05
 DEPTH = 4
 BORDERS = 128  # thresholds tried per feature
