@@ -1,7 +1,7 @@
 """What the quality benches share: moments, training on windows before a cut, lists and models asked the same cases."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -100,6 +100,15 @@ def asked_of(recommender: Recommender, walk: Walk, asked: Cases) -> list[NDArray
 def scored(lists: Sequence[NDArray[np.int32]], asked: Cases) -> PerCase:
     """Accuracy of one list per case."""
     return PerCase.of([list_ranks(items, asked.targets(case)) for case, items in enumerate(lists)])
+
+
+def side_by_side(recommenders: Mapping[str, Recommender], walk: Walk, asked: Cases) -> dict[str, PerCase]:
+    """Accuracy of several recommenders on one walk."""
+    tests = {name: Backtest(recommender, walk, asked) for name, recommender in recommenders.items()}
+    for case in range(len(asked)):
+        for test in tests.values():
+            test.ask(case)
+    return {name: scored(test.slates, asked) for name, test in tests.items()}
 
 
 def stacked(parts: Sequence[PerCase]) -> PerCase:

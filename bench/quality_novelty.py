@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from claims import contestant, report
 from logs import found, log_of
 from peers import implicit_films as implicit
-from protocol import DAY_US, Stopwatch, World, asked_of, moment, past_examples, scored, stacked, weeks_before
+from protocol import DAY_US, Stopwatch, World, asked_of, moment, past_examples, scored, side_by_side, stacked, weeks_before
 
 from vernal.config import Settings, parse
 from vernal.evaluation.backtest import showable
@@ -38,7 +38,7 @@ BAR = 0.114
 WEEKS = 8
 LEAST = 5  # ratings of a film that makes its raters askable
 COLUMNS = ["genres", "year"]
-SETTINGS = parse({"events": {"types": {"rating": {}}}, "items": {"attributes": COLUMNS}, "training": {"requests": 16_000, "budget_s": 60}})
+SETTINGS = parse({"events": {"types": {"rating": {}}}, "items": {"attributes": COLUMNS}, "training": {"requests": 16_000, "budget_s": 20}})
 
 
 class Boosted:
@@ -100,14 +100,13 @@ def live(made: World, hyper: Hyper) -> dict[str, Any]:
     examples = past_examples(made, weeks_before(CUT, WEEKS, 7 * DAY_US, "activity"), hyper)
     ranker = fit_ranker(examples.features, examples.labels, examples.groups, SETTINGS.training, made.names)
     rankers = {"ours": ranker, "lightgbm": Boosted(examples, made.names, SETTINGS)}
-    walks = {name: made.walk() for name in rankers}
     days: dict[str, list[PerCase]] = {name: [] for name in rankers}
-    asked = made.cases(CUT, CUT + HORIZON, "activity")
+    walk, asked = made.walk(), made.cases(CUT, CUT + HORIZON, "activity")
     for day in range(CUT, CUT + HORIZON, DAY_US):
         models = made.models(day, hyper)
         part = asked.rows(np.flatnonzero((asked.at >= day) & (asked.at < day + DAY_US)))
-        for name, each in rankers.items():
-            days[name].append(scored(asked_of(made.recommender(models, each), walks[name], part), part))
+        for name, figures in side_by_side({name: made.recommender(models, each) for name, each in rankers.items()}, walk, part).items():
+            days[name].append(figures)
     lists = evaluate_lists(made.history, SETTINGS.events, asked, showable(made.catalogue, made.history))
     return {"asked": asked, "lists": lists} | {name: stacked(parts) for name, parts in days.items()}
 

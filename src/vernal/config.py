@@ -161,7 +161,7 @@ class Retrieval(Section, frozen=True, kw_only=True):
 
 
 class Training(Section, frozen=True, kw_only=True):
-    budget_s: Annotated[int, about("time the hyper-parameter search may take, seconds", ge=0)] = 12
+    budget_s: Annotated[int, about("time the hyper-parameter search may take, seconds", ge=0)] = 6
     ranker: Annotated[bool, about("fit a ranker; false = retrieval order")] = True
     windows: Annotated[int, about("past windows from which ranking examples are simulated", ge=1, le=52)] = 4
     window: Annotated[str, about("length of each such window")] = "7d"

@@ -22,6 +22,7 @@ from vernal.retrieval.linear import F32, I32
 from vernal.retrieval.positives import Matrix, Positives, pairs
 
 NOMINAL_PER_S = 3e9  # multiply-adds a core does here in a second
+TRIAL_SWEEPS = 3  # of a trial: settings keep their order long before they converge
 TRIERS = 2  # trials side by side; what is chosen does not depend on it
 USERS = 2_000  # validation users at most
 SHARE = 0.2  # of the span, when the history is shorter than five windows
@@ -54,9 +55,14 @@ def tune(history: History, settings: Settings, as_of: int, seed: int) -> tuple[H
     if most < 2:  # one trial has nothing to be compared with
         return Hyper(), []
     with ThreadPoolExecutor(TRIERS) as pool:
-        trials = list(pool.map(lambda hyper: Trial(hyper, quality(fit_ials(matrix, settings.retrieval.ials_dim, hyper, seed), questions)), grid(most)))
+        trials = list(pool.map(lambda hyper: tried(hyper, matrix, settings.retrieval.ials_dim, seed, questions), grid(most)))
     best = max(trials, key=lambda trial: trial.recall, default=Trial(Hyper(), math.nan))
     return best.hyper, trials
+
+
+def tried(hyper: Hyper, matrix: Matrix, dim: int, seed: int, questions: "Questions") -> Trial:
+    """One setting, fitted for a few sweeps and asked."""
+    return Trial(hyper, quality(fit_ials(matrix, dim, replace(hyper, sweeps=TRIAL_SWEEPS), seed), questions))
 
 
 def validation_cut(positives: Positives, window_s: int) -> int:
@@ -71,7 +77,7 @@ def trials_within(budget_s: float, matrix: Matrix, dim: int) -> int:
     """How many fits the budget pays for at the nominal speed."""
     rows = matrix.n_rows + int((np.bincount(matrix.column, minlength=1) > 0).sum())
     per_sweep = len(matrix.column) * dim * dim + rows * dim**3 / 6
-    return int(budget_s / max(1e-3, Hyper().sweeps * per_sweep / NOMINAL_PER_S))
+    return int(budget_s / max(1e-3, TRIAL_SWEEPS * per_sweep / NOMINAL_PER_S))
 
 
 def grid(most: int) -> Iterator[Hyper]:
