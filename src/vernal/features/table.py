@@ -154,6 +154,7 @@ class Texts:
         self.path, self.kept = path, bytearray()
         self.file = None if path is None else os.open(path, (os.O_RDWR | os.O_CREAT | os.O_TRUNC) if writable else os.O_RDONLY, 0o644)
         self.end = 0
+        self.view: mmap.mmap | None = None
 
     def append(self, content: bytes) -> int:
         """Adds content; returns where it begins."""
@@ -167,7 +168,12 @@ class Texts:
         return at
 
     def read(self, at: int, n_bytes: int) -> bytes:
-        return bytes(self.kept[at : at + n_bytes]) if self.file is None else os.pread(self.file, n_bytes, at)
+        if self.file is None:
+            return bytes(self.kept[at : at + n_bytes])
+        if self.view is None or at + n_bytes > len(self.view):  # the file has grown
+            size = os.fstat(self.file).st_size
+            self.view = mmap.mmap(self.file, size, access=mmap.ACCESS_READ) if size else None
+        return self.view[at : at + n_bytes] if self.view is not None else b""
 
     def close(self) -> None:
         if self.file is not None:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from vernal.errors import ReleaseError
 
-PASS = 3  # questions asked per sweep over the rows; depth is padded to a multiple
-MAX_DEPTH = 9  # 512 leaves; the Shapley table grows with 4^depth
+PASS = 2  # questions asked per sweep over the rows; depth is padded to a multiple
+MAX_DEPTH = 8  # 256 leaves; the Shapley table grows with 4^depth
 
 
 class Forest(NamedTuple):
@@ -42,7 +42,7 @@ def from_catboost(exported: Mapping[str, Any]) -> Forest:
     Raises
     ------
     ReleaseError
-        Categorical or text splits, several outputs, non-symmetric trees, trees deeper than 9.
+        Categorical or text splits, several outputs, non-symmetric trees, trees deeper than MAX_DEPTH.
 
     Source
     ------
@@ -139,24 +139,22 @@ def columns_of(features: NDArray[np.float32], nan_yes: NDArray[np.uint8]) -> NDA
 
 
 @njit(nogil=True, cache=True)
-def find_leaves_by_three(feature: NDArray[np.int32], border: NDArray[np.float32], columns: NDArray[np.float32], n: int, leaf: NDArray[np.int32]) -> None:
-    """Leaf numbers of n rows in one tree, three questions a sweep."""
+def find_leaves_by_two(feature: NDArray[np.int32], border: NDArray[np.float32], columns: NDArray[np.float32], n: int, leaf: NDArray[np.int32]) -> None:
+    """Leaf numbers of n rows in one tree, two questions a sweep."""
     leaf[:n] = 0
-    for d in range(0, len(feature), 3):
-        a, b, c = columns[feature[d]], columns[feature[d + 1]], columns[feature[d + 2]]
-        at, bt, ct = border[d], border[d + 1], border[d + 2]
+    for d in range(0, len(feature), 2):
+        a, b, at, bt = columns[feature[d]], columns[feature[d + 1]], border[d], border[d + 1]
         for i in range(n):
-            leaf[i] |= (np.int32(a[i] > at) | np.int32(b[i] > bt) << 1 | np.int32(c[i] > ct) << 2) << d
+            leaf[i] |= (np.int32(a[i] > at) | np.int32(b[i] > bt) << 1) << d
 
 
 @njit(nogil=True, cache=True, inline="always")
-def find_leaves_of_six(feature: NDArray[np.int32], border: NDArray[np.float32], columns: NDArray[np.float32], n: int, leaf: NDArray[np.int32]) -> None:
-    """The same at depth 6, the usual one, in one sweep: half the time."""
-    a, b, c, d, e, f = columns[feature[0]], columns[feature[1]], columns[feature[2]], columns[feature[3]], columns[feature[4]], columns[feature[5]]
-    at, bt, ct, dt, et, ft = border[0], border[1], border[2], border[3], border[4], border[5]
+def find_leaves_of_four(feature: NDArray[np.int32], border: NDArray[np.float32], columns: NDArray[np.float32], n: int, leaf: NDArray[np.int32]) -> None:
+    """The same at depth 4, the usual one, in one sweep: half the time."""
+    a, b, c, d = columns[feature[0]], columns[feature[1]], columns[feature[2]], columns[feature[3]]
+    at, bt, ct, dt = border[0], border[1], border[2], border[3]
     for i in range(n):
-        low = np.int32(a[i] > at) | np.int32(b[i] > bt) << 1 | np.int32(c[i] > ct) << 2
-        leaf[i] = low | np.int32(d[i] > dt) << 3 | np.int32(e[i] > et) << 4 | np.int32(f[i] > ft) << 5
+        leaf[i] = np.int32(a[i] > at) | np.int32(b[i] > bt) << 1 | np.int32(c[i] > ct) << 2 | np.int32(d[i] > dt) << 3
 
 
 @njit(nogil=True, cache=True)
@@ -166,10 +164,10 @@ def score_rows(
     n = features.shape[0]
     columns, index, total = columns_of(features, nan_yes), np.empty(n, np.int32), np.full(n, bias)
     for t in range(len(feature)):
-        if feature.shape[1] == 6:
-            find_leaves_of_six(feature[t], border[t], columns, n, index)
+        if feature.shape[1] == 4:
+            find_leaves_of_four(feature[t], border[t], columns, n, index)
         else:
-            find_leaves_by_three(feature[t], border[t], columns, n, index)
+            find_leaves_by_two(feature[t], border[t], columns, n, index)
         add_values(leaf[t], index, total)
     return total.astype(np.float32)
 
@@ -188,7 +186,7 @@ def shap_rows(
     n, depth = features.shape[0], feature.shape[1]
     columns, index, out = columns_of(features, nan_yes), np.empty(n, np.int32), np.zeros(features.shape, np.float64)
     for t in range(len(feature)):
-        find_leaves_by_three(feature[t], border[t], columns, n, index)
+        find_leaves_by_two(feature[t], border[t], columns, n, index)
         for i in range(n):
             for d in range(depth):
                 out[i, feature[t, d]] += shapley[t, index[i], d]

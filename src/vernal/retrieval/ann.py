@@ -1,7 +1,7 @@
 """Approximate search of item vectors: inverted lists of int8 codes, masks inside the scan.
 
-In: (n, dim) float32 vectors, zero rows meaning "none". Out: `Ivf`, whose arrays lie in list order so that a probe reads memory in a row. The best are
-chosen by int8 product (their scores are made exact later, for all candidates alike), and `n_probe` is chosen at build time to keep recall.
+In: (n, dim) float32 vectors, zero rows meaning "none". Out: `Ivf`, whose arrays lie in list order so that a probe reads memory in a row. Lists and
+items are chosen by int8 product (scores are made exact later, for all candidates alike), and `n_probe` is chosen at build time to keep recall.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 from vernal.retrieval.board import Board, Mask, barred, eligible, new_board
-from vernal.retrieval.ials import dot
 from vernal.retrieval.linear import F32, I32
 from vernal.retrieval.selection import BUFFER, Sieve, key_of, new_sieve, room_for, shrink, unpack
 
@@ -20,12 +19,14 @@ PROBES = (8, 16, 32, 64, 128)
 KMEANS_ROUNDS = 8
 SAMPLE_PER_LIST = 64
 WIDENING = 8  # times more lists may be probed when a filter leaves too few
+ROOM = 4  # lists gathered before the best are kept, in units of those wanted
 
 
 class Ivf(NamedTuple):
     """Inverted lists; n_kept <= n items have a vector."""
 
-    centroids: F32  # (n_lists, dim)
+    centroids: NDArray[np.int8]  # (n_lists, dim) codes
+    reach: F32  # (n_lists,) value of one step of a centroid's code
     start: NDArray[np.int64]  # (n_lists + 1,)
     order: I32  # (n_kept,) item numbers in list order
     codes: NDArray[np.int8]  # (n_kept, dim)
@@ -46,7 +47,7 @@ def build(vectors: F32, queries: F32, seed: int) -> Ivf:
     order = np.argsort(nearest, kind="stable")
     start = np.concatenate([[0], np.cumsum(np.bincount(nearest, minlength=len(centroids)))]).astype(np.int64)
     codes, scale = quantise(rows[order])
-    index = Ivf(centroids, start, kept[order].astype(np.int32), codes, scale, PROBES[-1])
+    index = Ivf(*quantise(centroids), start, kept[order].astype(np.int32), codes, scale, PROBES[-1])
     return index._replace(n_probe=enough_probes(index, vectors, queries))
 
 
@@ -102,20 +103,26 @@ def search(index: Ivf, n: int, query: F32, k: int) -> I32:
     return items
 
 
-@njit(cache=True, nogil=True, fastmath=True)
-def best_lists(centroids: F32, x: F32, wanted: int, bins: I32) -> I32:
-    """The `wanted` lists whose centroids have the largest product with x, best first."""
-    n_lists, dim = centroids.shape
-    sieve = Sieve(np.empty(n_lists, np.int64), np.empty(n_lists, np.int64), bins)
-    scores = np.empty(n_lists, np.float32)
-    least = np.float32(0)
+@njit(cache=True, nogil=True)
+def best_lists(index: Ivf, code: NDArray[np.int8], wanted: int, sieve: Sieve) -> I32:
+    """The `wanted` lists whose centroids have the largest product with the query, best first."""
+    n_lists, dim = index.centroids.shape
+    products, least = np.empty(n_lists, np.float32), np.float32(0)
     for row in range(n_lists):
-        scores[row] = dot(centroids[row], x, dim)
-        least = min(least, scores[row])
+        products[row] = index.reach[row] * np.float32(code_product(index.centroids[row], code, dim))
+        least = min(least, products[row])
+    own = Sieve(np.empty(ROOM * wanted, np.int64), np.empty(ROOM * wanted, np.int64), sieve.bins)
+    size, threshold = 0, np.int64(0)
     for row in range(n_lists):
-        sieve.keys[row] = key_of(scores[row] - least, row)
-    lists = np.empty(shrink(sieve, n_lists, wanted), np.int32)
-    unpack(sieve, lists.shape[0], lists)
+        key = key_of(products[row] - least, row)
+        if key > threshold:
+            own.keys[size] = key
+            size += 1
+            if size == own.keys.shape[0]:
+                size = shrink(own, size, wanted)
+                threshold = own.keys[size - 1]
+    lists = np.empty(shrink(own, size, wanted), np.int32)
+    unpack(own, lists.shape[0], lists)
     return lists
 
 
@@ -139,7 +146,7 @@ def probe(index: Ivf, x: F32, limit: int, board: Board, mask: Mask, sieve: Sieve
     state = Scan(0, np.int64(0))
     probed, wanted = 0, min(n_lists, index.n_probe)
     while True:
-        lists = best_lists(index.centroids, x, wanted, sieve.bins)
+        lists = best_lists(index, code, wanted, sieve)
         for at in range(probed, lists.shape[0]):
             state = scan_list(index, lists[at], code, step, limit, state, board, mask, sieve)
         size = shrink(sieve, state.size, limit)

@@ -68,7 +68,16 @@ class Workspace:
         self.sieve = new_sieve(BUFFER * k)
         items, sizes = np.empty((sources.N_SOURCES, k), np.int32), np.zeros(sources.N_SOURCES, np.int32)
         self.lists = sources.Lists(items, sizes, np.empty(ring + 1, np.int32), np.empty(ring + 1, np.float32))
+        self.trending: sources.Trending | None = None
         self.normal, self.user, self.last = np.empty((dim, dim), np.float32), np.empty(dim, np.float32), np.empty(dim, np.float32)
+
+
+    def trending_of(self, top: I32) -> sources.Trending:
+        """The popularity lists as requests use them, made anew when one of them has changed."""
+        found = self.trending
+        if found is None or not np.array_equal(found.top, top):
+            found = self.trending = sources.trending_of(top)
+        return found
 
 
 _here = threading.local()
@@ -78,7 +87,7 @@ def workspace(dim: int, k: int, ring: int, blocked: int) -> Workspace:
     """This thread's workspace, at least this large."""
     found: Workspace | None = getattr(_here, "workspace", None)
     if found is None or dim != found.dim or k > found.k or ring > found.ring or blocked > found.blocked:
-        old = found or Workspace(dim, 1, 511, 2_800)
+        old = found or Workspace(dim, 1, 511, 300)
         found = _here.workspace = Workspace(dim, max(k, old.k), max(ring, old.ring), max(blocked, old.blocked))
     return found
 
@@ -93,18 +102,19 @@ def retrieve(models: ItemModels, ring: Ring, live: Live, request: Query, setting
 
     Cost: see bench/serve_latency; about 0.2 ms at 10^4 items.
     """
-    top, k = live.top, request.k
-    work = workspace(models.factors.dim, k, len(ring.time), len(request.exclude) + top.size)
+    k = request.k
+    work = workspace(models.factors.dim, k, len(ring.time), len(request.exclude) + 1)
+    trending = work.trending_of(live.top)
     mask = Mask(live.n, live.flags, DESCRIBED if models.catalogue else 0, NO_MASK if request.allowed is None else request.allowed)
     like = -1 if request.like is None else request.like
     asked = sources.Asked(request.now_s, request.recent_events, request.half_life, HISTORY_HALF_LIFE_S, request.repeats, like, k)
-    n_query = sources.propose(ring, compiled(settings.events), asked, request.exclude, top, models.relations, work.board, mask, work.sieve, work.lists)
+    n_query = sources.propose(ring, compiled(settings.events), asked, request.exclude, trending, models.relations, work.board, mask, work.sieve, work.lists)
     extra = models.delta.follow(live)
     work.lists.sizes[sources.IALS] = nearest(models, extra, n_query, (k + 1) // 2, mask, work)
     vectors = merge.Vectors(models.factors.vectors, extra, work.user, work.last)
     found = merge.Found(np.empty(k, np.int32), np.empty(k, np.uint32), np.empty((k, len(sources.SCORE_NAMES)), np.float32))
     newest = int(work.lists.query[0]) if n_query else -1
-    n = merge.collect(work.lists, SHARES, work.board, models.relations, vectors, live.first_seen, request.now_s, newest, found)
+    n = merge.collect(work.lists, SHARES, work.board, trending, models.relations, vectors, live.first_seen, request.now_s, newest, found)
     return Candidates(found.item[:n], found.sources[:n], found.scores[:n])
 
 

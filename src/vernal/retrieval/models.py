@@ -26,7 +26,7 @@ from vernal.retrieval.relations import Relations
 
 CONTENT_NEIGHBOURS = 30
 ROW_CAP = 4  # times ease_neighbours entries are kept of one item's relation
-INDEX_PARTS = ("centroids", "start", "order", "codes", "scale")
+INDEX_PARTS = ("centroids", "reach", "start", "order", "codes", "scale")
 WORD_ARRAYS = ("attribute_start", "attribute_feature", "idf")
 
 

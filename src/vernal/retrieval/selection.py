@@ -16,7 +16,7 @@ I64 = NDArray[np.int64]
 N_BINS = 2_048  # 64 bins to an octave of scores, 32 octaves below the best
 SHIFT = 17 + 32
 LOW = np.int64(0xFFFFFFFF)
-BUFFER = 16  # keys held, in units of those wanted
+BUFFER = 4  # keys held, in units of those wanted
 INSERTION = 16  # keys of one bin up to which insertion beats a sort
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from vernal.features.ports import Ring
-from vernal.retrieval.board import Board, Mask, barred, clear, eligible, place
+from vernal.retrieval.board import Board, Mask, barred, clear, eligible, home, place
 from vernal.retrieval.ials import dot
 from vernal.retrieval.linear import F32, I32
 from vernal.retrieval.positives import Rules
@@ -84,16 +84,50 @@ def add_rows(relations: Relations, lists: Lists, n_query: int, board: Board) -> 
                     columns[column, row] += weight * np.int32(entries[t, 1]).view(np.float32)
 
 
+class Trending(NamedTuple):
+    """What the popularity lists come to, worked out once for all requests of a hop."""
+
+    top: I32  # (n_lists + 1, length) the lists it was made of
+    item: I32  # (m,) best first
+    worth: F32  # (m,)
+    table: I32  # (power of two,) places in `item` by hash, -1 = free
+
+
+def trending_of(top: I32) -> Trending:
+    """The sum of the worths of an item's places in all popularity lists, every row of `top` but the last. Cost: 0.2 ms."""
+    lists = top[:-1]
+    found, place = np.unique(lists, return_inverse=True)
+    worth = np.zeros(len(found), np.float32)
+    share = (RANK_OFFSET / ((RANK_OFFSET + np.arange(top.shape[1])) * max(1, len(lists)))).astype(np.float32)
+    for row in place.reshape(lists.shape):  # list by list, so that sums are the same whatever else is in the lists
+        np.add.at(worth, row, share)
+    known = found >= 0
+    item, worth = found[known].astype(np.int32), worth[known]
+    order = np.lexsort((item, -worth))
+    table = np.full(1 << max(4, (2 * len(item)).bit_length()), -1, np.int32)
+    enter(item[order], table)
+    return Trending(top.copy(), item[order], worth[order], table)
+
+
 @njit(cache=True, nogil=True)
-def add_places(top: I32, board: Board) -> None:
-    """Adds the worth of places in all popularity lists, every row of `top` but the last."""
-    n_lists = top.shape[0] - 1
-    for at in range(n_lists):
-        for rank in range(top.shape[1]):
-            if top[at, rank] < 0:
-                break
-            row = place(top[at, rank], board.counts[1], board)
-            board.columns[TRENDING, row] += np.float32(RANK_OFFSET / ((RANK_OFFSET + rank) * n_lists))
+def enter(item: I32, table: I32) -> None:
+    """Fills a table of places by hash."""
+    for place in range(len(item)):
+        at = home(item[place], table)
+        while table[at] >= 0:
+            at = (at + 1) & (table.shape[0] - 1)
+        table[at] = place
+
+
+@njit(cache=True, nogil=True, inline="always")
+def worth_of(item: int, trending: Trending) -> np.float32:
+    """What the popularity lists say of an item; 0 = it is in none."""
+    at = home(item, trending.table)
+    while trending.table[at] >= 0:
+        if trending.item[trending.table[at]] == item:
+            return trending.worth[trending.table[at]]
+        at = (at + 1) & (trending.table.shape[0] - 1)
+    return np.float32(0)
 
 
 @njit(cache=True, nogil=True)
@@ -115,10 +149,10 @@ def best(column: int, limit: int, board: Board, mask: Mask, sieve: Sieve) -> int
 
 
 @njit(cache=True, nogil=True)
-def newest(fresh: I32, limit: int, board: Board, mask: Mask, items: I32) -> int:
-    """The first eligible items of the list of new items; returns how many."""
+def first(ranked: I32, limit: int, board: Board, mask: Mask, items: I32) -> int:
+    """The first eligible items of a ranked list; returns how many."""
     size = 0
-    for item in fresh:
+    for item in ranked:
         if item < 0 or size == limit:
             break
         if eligible(item, mask) and not barred(item, board):
@@ -147,7 +181,9 @@ def scan(vectors: F32, first: int, x: F32, limit: int, size: int, board: Board, 
 
 
 @njit(cache=True, nogil=True)
-def propose(ring: Ring, rules: Rules, asked: Asked, exclude: I32, top: I32, relations: Relations, board: Board, mask: Mask, sieve: Sieve, lists: Lists) -> int:
+def propose(
+    ring: Ring, rules: Rules, asked: Asked, exclude: I32, trending: Trending, relations: Relations, board: Board, mask: Mask, sieve: Sieve, lists: Lists
+) -> int:
     """Fills the ranked lists of every source but iALS; returns the number of query items. `asked.like` >= 0 replaces the query by that item."""
     clear(board)
     for excluded in exclude:
@@ -156,11 +192,11 @@ def propose(ring: Ring, rules: Rules, asked: Asked, exclude: I32, top: I32, rela
     if asked.like >= 0:
         lists.query[0], lists.weight[0], n_query = asked.like, 1.0, 1
         board.blocked[place(asked.like, board.counts[1], board)] = 1
-    add_places(top, board)
     add_rows(relations, lists, n_query, board)
     half = (asked.k + 1) // 2
-    for source in (TRENDING, HISTORY, COVISITATION, EASE, CONTENT):
-        lists.sizes[source] = best(source, asked.k if source == TRENDING else half, board, mask, sieve)
+    for source in (HISTORY, COVISITATION, EASE, CONTENT):
+        lists.sizes[source] = best(source, half, board, mask, sieve)
         unpack(sieve, lists.sizes[source], lists.items[source])
-    lists.sizes[FRESH] = newest(top[top.shape[0] - 1], half, board, mask, lists.items[FRESH])
+    lists.sizes[TRENDING] = first(trending.item, asked.k, board, mask, lists.items[TRENDING])
+    lists.sizes[FRESH] = first(trending.top[trending.top.shape[0] - 1], half, board, mask, lists.items[FRESH])
     return n_query
