@@ -103,27 +103,27 @@ class LiveItems:
     def values(self) -> NDArray[np.float32]:
         """(capacity, n_item_values) float32, in `Plan.item_names` order."""
         table = self.table
-        return frozen(table.values[table.header[ACTIVE]])
+        return table.halves[table.header[ACTIVE]]
 
     @property
     def attributes(self) -> NDArray[np.int32]:
         """(capacity, n_attributes, SLOTS) int32 codes, 0 = none."""
-        return frozen(self.table.attributes)
+        return self.table.frozen["attributes"]
 
     @property
     def flags(self) -> NDArray[np.uint8]:
         """(capacity,) DESCRIBED | HIDDEN."""
-        return frozen(self.table.flags)
+        return self.table.frozen["flags"]
 
     @property
     def first_seen(self) -> NDArray[np.uint32]:
         """(capacity,) UTC s of the first mention; 0 = not yet mentioned."""
-        return frozen(self.table.first_seen)
+        return self.table.frozen["first_seen"]
 
     @property
     def top(self) -> NDArray[np.int32]:
         """(n_half_lives + 1, 500) int32 item numbers, most popular first, -1 padded; the last row: the newest described items."""
-        return frozen(self.table.top)
+        return self.table.frozen["top"]
 
     def id(self, number: int) -> str:
         return self.named(number)[0]
@@ -132,12 +132,16 @@ class LiveItems:
         """The title; empty when the catalogue gave none."""
         return self.named(number)[1]
 
+    def ids(self, numbers: NDArray[np.int32]) -> list[str]:
+        """The ids of items."""
+        return [self.named(number)[0] for number in numbers.tolist()]
+
     def named(self, number: int) -> tuple[str, str]:
-        """Id and title. Remembered by where they lie, since texts are only ever appended. Cost: 1 us, 4 us the first time."""
+        """Id and title. Remembered by where they lie, since texts are only ever appended. Cost: 0.4 us, 2 us the first time."""
         table, texts = self.table, self.source.texts
         if texts is not self.remembered_of or len(self.remembered) >= REMEMBERED:
             self.remembered, self.remembered_of = {}, texts
-        place = int(table.text_at[number]), int(table.id_bytes[number]), int(table.title_bytes[number])
+        place = table.text_at.item(number), table.id_bytes.item(number), table.title_bytes.item(number)
         found = self.remembered.get(place)
         if found is None:
             whole = texts.read(place[0], place[1] + place[2])
@@ -245,13 +249,3 @@ class Directory:
         del self.retired[:-RETIRED_KEPT]
         self.table, self.texts, self.vocabulary, self.place = table, texts, vocabulary, place
         return True
-
-
-Kind = TypeVar("Kind", bound=np.generic)
-
-
-def frozen(array: NDArray[Kind]) -> NDArray[Kind]:
-    """A read-only view, so that kernels see one kind of array whether the table is shared or not."""
-    view = array.view()
-    view.setflags(write=False)
-    return view

@@ -12,7 +12,7 @@ import mmap
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numba import njit
@@ -86,6 +86,8 @@ class Table:
         for name, (dimensions, kind) in shape.fields().items():
             array = np.frombuffer(buffer, kind, int(np.prod(dimensions)), offsets[name]).reshape(dimensions)
             setattr(self, name, array)
+        self.halves = frozen(self.values[0]), frozen(self.values[1])
+        self.frozen = {name: frozen(getattr(self, name)) for name in ("attributes", "flags", "first_seen", "top")}
 
     @classmethod
     def fresh(cls, shape: Shape, path: Path | None = None) -> "Table":
@@ -128,6 +130,16 @@ class Table:
         for name in ("attributes", "flags", "first_seen", "text_at", "id_bytes", "title_bytes", "hashes"):
             getattr(other, name)[:n] = getattr(self, name)[:n]
         index_items(other.index, other.hashes, 0, n)
+
+
+Number = TypeVar("Number", bound=np.generic)
+
+
+def frozen(array: NDArray[Number]) -> NDArray[Number]:
+    """A read-only view, so that kernels see one kind of array whether the table is shared or not."""
+    view = array.view()
+    view.setflags(write=False)
+    return view
 
 
 def mapped(path: Path, size: int) -> mmap.mmap:

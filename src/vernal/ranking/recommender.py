@@ -7,7 +7,6 @@ A missing part lowers the rung (see `ladder`), never the availability: with no r
 """
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -26,13 +25,14 @@ from vernal.ranking.ladder import UNLIMITED, Budget, Rung
 from vernal.ranking.parts import Parts
 from vernal.ranking.ports import LiveTable
 from vernal.ranking.request import NO_ITEMS, Request, Resolved, check_scenarios, resolve
-from vernal.ranking.rules import NO_BITMAP, Rules, add_boosts, permitted
+from vernal.ranking.rules import NO_BITMAP, Rules, add_boosts, forbidden_of, permitted
 from vernal.ranking.slate import Offer, Policy, Slate, compose
 from vernal.retrieval.candidates import Candidates, Query, retrieve, score_names
 from vernal.retrieval.positives import type_weights
 from vernal.terms import FIRST_TYPE_CODE, US_PER_S
 
 TRENDING_BIT, FRESH_BIT = 1 << ALL_SOURCES.index("trending"), 1 << ALL_SOURCES.index("fresh")
+NO_CODES, NO_FLAGS = np.empty((0, 0, SLOTS), np.int32), np.empty(0, np.uint8)
 NO_RING = Ring(np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.uint8), np.empty(0, np.int32))
 
 
@@ -56,8 +56,7 @@ class Ranked(NamedTuple):
     user_offset: int  # newest log offset in the user's state
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(NamedTuple):
     """One request with everything about its moment."""
 
     request: Request
@@ -77,6 +76,7 @@ class Pool(NamedTuple):
     """Scored candidates."""
 
     candidates: Candidates
+    allowed: NDArray[np.uint8]  # (n,) 0 = a rule forbids it
     score: NDArray[np.float32]  # (n,)
     features: NDArray[np.float32]  # (n, f)
     rung: Rung
@@ -148,16 +148,15 @@ class Recommender:
         """The answer from one version of the live table."""
         rules = self.rules(asked, live)
         pool = self.pool(asked, rules, live)
-        offer = self.offer(asked, pool, rules, live)
-        slate = compose(offer, policy(asked))
+        slate = compose(self.offer(asked, pool, live), policy(asked))
         asked.budget.laps.lap("slate")
-        return self.answer(asked, pool._replace(candidates=pool.candidates._replace(item=offer.item)), slate, live)
+        return self.answer(asked, pool, slate, live)
 
     def rules(self, asked: Asked, live: LiveTable) -> Rules:
         resolved, models = asked.resolved, self.parts.models
         catalogue = models.catalogue if models else bool((live.flags[: live.n] & DESCRIBED).any())
-        like = NO_ITEMS if resolved.like is None else np.array([resolved.like], np.int32)
-        forbidden = np.concatenate([resolved.exclude, like, NO_ITEMS if resolved.repeats else self.seen(asked.user.ring)])
+        ring, like = asked.user.ring, -1 if resolved.like is None else resolved.like
+        forbidden = forbidden_of(resolved.exclude, like, ring.item, ring.type, self.taste, resolved.repeats)
         bitmap = self.bitmaps.of(resolved.wanted, live)
         asked.budget.laps.lap("rules")
         return Rules(live.n, live.flags, DESCRIBED if catalogue else 0, NO_BITMAP if bitmap is None else bitmap, forbidden)
@@ -171,17 +170,17 @@ class Recommender:
         candidates, rung = self.retrieved(asked, rules, live), Rung.RETRIEVAL
         if candidates is None:
             candidates, rung = self.popular(asked, rules, live)
-        candidates = self.completed(candidates, asked, rules, live)
+        candidates, allowed = self.completed(candidates, asked, rules, live)
         asked.budget.laps.lap("retrieve")
         ranker = self.parts.ranker if live.values.shape[1] == len(self.plan.item_names) else None
         slow = asked.readable and asked.budget.allows(Rung.FULL)
         if rung is not Rung.RETRIEVAL or ranker is None or not (slow or asked.budget.allows(Rung.FAST)):
-            return Pool(candidates, place_scores(len(candidates.item)), np.empty((len(candidates.item), 0), np.float32), rung)
+            return Pool(candidates, allowed, place_scores(len(candidates.item)), np.empty((len(candidates.item), 0), np.float32), rung)
         features = assemble(self.plan, candidates, asked.user, live, Moment.at(asked.now_us, slow=slow))
         asked.budget.laps.lap("features")
         score = ranker.score(features)
         asked.budget.laps.lap("rank")
-        return Pool(candidates, score, features, Rung.FULL if slow else Rung.FAST)
+        return Pool(candidates, allowed, score, features, Rung.FULL if slow else Rung.FAST)
 
     def retrieved(self, asked: Asked, rules: Rules, live: LiveTable) -> Candidates | None:
         """What the retrievers propose; none without models, without time, or when they propose nothing."""
@@ -212,30 +211,37 @@ class Recommender:
             return unscored(items, TRENDING_BIT), Rung.TRENDING
         return unscored(np.array([number for _, number in self.parts.static], np.int32), STATIC_BIT), Rung.STATIC
 
-    def completed(self, candidates: Candidates, asked: Asked, rules: Rules, live: LiveTable) -> Candidates:
-        """The candidates, those the request names, and, where the rules leave less than a slate, the rest of the catalogue."""
+    def completed(self, candidates: Candidates, asked: Asked, rules: Rules, live: LiveTable) -> tuple[Candidates, NDArray[np.uint8]]:
+        """The candidates, those the request names, and, where the rules leave less than a slate, the rest of the catalogue; and which are permitted."""
         resolved = asked.resolved
-        for items, bit in ((resolved.pin, PINNED_BIT), (resolved.boost_items[resolved.boost_logs[: len(resolved.boost_items)] > 0], BOOSTED_BIT)):
-            candidates = extended(candidates, items, bit) if len(items) else candidates
-        if permitted(candidates.item, rules).sum() >= asked.n:
-            return candidates
+        if len(resolved.pin):
+            candidates = extended(candidates, resolved.pin, PINNED_BIT)
+        if len(resolved.boost_items):
+            candidates = extended(candidates, resolved.boost_items[resolved.boost_logs[: len(resolved.boost_items)] > 0], BOOSTED_BIT)
+        allowed = permitted(candidates.item, rules)
+        if np.count_nonzero(allowed) >= asked.n:
+            return candidates, allowed
         limit = asked.n + len(candidates.item) + len(rules.forbidden)
         rest = fallback.from_catalogue(live, rules, self.popularity, limit)
-        return extended(candidates, rest[~np.isin(rest, candidates.item)], CATALOGUE_BIT)
+        candidates = extended(candidates, rest[~np.isin(rest, candidates.item)], CATALOGUE_BIT)
+        return candidates, permitted(candidates.item, rules)
 
-    def offer(self, asked: Asked, pool: Pool, rules: Rules, live: LiveTable) -> Offer:
-        """The pool as the slate sees it, with boosts added."""
-        candidates, resolved, names = pool.candidates, asked.resolved, self.plan.attributes
-        caps = np.array([resolved.scenario.caps.get(name, 0) for name in names], np.int32)
-        needed = resolved.diversity > 0 or caps.any() or len(resolved.boost_values)
-        codes = live.attributes[candidates.item] if needed else np.zeros((len(candidates.item), len(names), SLOTS), np.int32)
+    def offer(self, asked: Asked, pool: Pool, live: LiveTable) -> Offer:
+        """The pool as the slate sees it, with boosts added; what neither the scenario nor the request asks for is not looked up."""
+        candidates, resolved = pool.candidates, asked.resolved
+        codes, caps, fresh, pins = NO_CODES, NO_ITEMS, NO_FLAGS, NO_ITEMS
         utility = pool.score.astype(np.float64)
+        if resolved.diversity > 0 or resolved.scenario.caps or len(resolved.boost_values):
+            codes = live.attributes[candidates.item]
+            caps = np.array([resolved.scenario.caps.get(name, 0) for name in self.plan.attributes], np.int32)
         if len(resolved.boost_logs):
             add_boosts(candidates.item, codes, resolved.boost_items, resolved.boost_values, resolved.boost_logs, BOOSTED_BIT, utility, candidates.sources)
-        fresh = (candidates.sources & FRESH_BIT != 0).astype(np.uint8)
-        pins = np.flatnonzero(candidates.sources & PINNED_BIT).astype(np.int32)
-        order = np.argsort([list(resolved.pin).index(candidates.item[p]) for p in pins]) if len(pins) else pins
-        return Offer(candidates.item, utility, permitted(candidates.item, rules), fresh, codes, caps, pins[order])
+        if resolved.scenario.explore_share > 0:
+            fresh = (candidates.sources & FRESH_BIT != 0).astype(np.uint8)
+        if len(resolved.pin):
+            pins = np.flatnonzero(candidates.sources & PINNED_BIT).astype(np.int32)
+            pins = pins[np.argsort([list(resolved.pin).index(candidates.item[p]) for p in pins])]
+        return Offer(candidates.item, utility, pool.allowed, fresh, codes, caps, pins)
 
     def answer(self, asked: Asked, pool: Pool, slate: Slate, live: LiveTable) -> Ranked:
         """What was placed, with its record and its reasons."""
@@ -246,7 +252,7 @@ class Recommender:
             release=self.parts.release,
             rung=pool.rung,
             numbers=numbers,
-            ids=[live.id(int(number)) for number in numbers],
+            ids=live.ids(numbers),
             scores=pool.score[slate.chosen],
             sources=sources,
             propensities=slate.propensity,

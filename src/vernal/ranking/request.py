@@ -6,8 +6,7 @@ value that does not exist, n out of range); what may have been right yesterday i
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -45,8 +44,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     session: Annotated[list[Id], Meta(max_length=500)] = []  # items of the running session, oldest first, not yet sent as events
 
 
-@dataclass(frozen=True)
-class Resolved:
+class Resolved(NamedTuple):
     """A request in numbers."""
 
     scenario: Scenario

@@ -35,6 +35,22 @@ def permitted(item: Ints, rules: Rules) -> NDArray[np.uint8]:
 
 
 @njit(nogil=True, cache=True)
+def forbidden_of(exclude: Ints, like: int, item: NDArray[np.uint32], code: NDArray[np.uint8], taste: NDArray[np.float32], repeats: bool) -> Ints:
+    """(m,) item numbers never to place: those excluded, the example (-1 = none), and unless `repeats` those whose events say something about taste."""
+    out, m = np.empty(len(exclude) + 1 + len(item), np.int32), len(exclude)
+    out[:m] = exclude
+    if like >= 0:
+        out[m] = like
+        m += 1
+    if not repeats:
+        for e in range(len(item)):
+            if taste[code[e]] > 0:
+                out[m] = np.int32(item[e])
+                m += 1
+    return out[:m]
+
+
+@njit(nogil=True, cache=True)
 def check(item: Ints, n: int, flags: NDArray[np.uint8], need: int, bitmap: NDArray[np.uint8], forbidden: Ints, allowed: NDArray[np.uint8]) -> None:
     for i in range(len(item)):
         number = item[i]

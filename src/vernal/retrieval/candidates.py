@@ -9,6 +9,7 @@ import threading
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from vernal import terms
@@ -16,14 +17,15 @@ from vernal.config import Settings
 from vernal.events.history import DESCRIBED
 from vernal.features.ports import Ring
 from vernal.retrieval import merge, sources
-from vernal.retrieval.ann import probe
-from vernal.retrieval.board import Mask, new_board
-from vernal.retrieval.ials import fold_in
+from vernal.retrieval.ann import Ivf, probe
+from vernal.retrieval.board import Board, Mask, new_board
+from vernal.retrieval.ials import Factors, fold_in
 from vernal.retrieval.linear import F32, I32
 from vernal.retrieval.models import ItemModels
 from vernal.retrieval.ports import Live
 from vernal.retrieval.positives import compiled
-from vernal.retrieval.selection import BUFFER, new_sieve, unpack
+from vernal.retrieval.relations import Relations
+from vernal.retrieval.selection import BUFFER, Sieve, new_sieve, unpack
 
 NO_MASK = np.empty(0, np.uint8)
 NO_ITEMS = np.empty(0, np.int32)
@@ -69,7 +71,8 @@ class Workspace:
         items, sizes = np.empty((sources.N_SOURCES, k), np.int32), np.zeros(sources.N_SOURCES, np.int32)
         self.lists = sources.Lists(items, sizes, np.empty(ring + 1, np.int32), np.empty(ring + 1, np.float32))
         self.trending: sources.Trending | None = None
-        self.normal, self.user, self.last = np.empty((dim, dim), np.float32), np.empty(dim, np.float32), np.empty(dim, np.float32)
+        normal, vectors = np.empty((dim, dim), np.float32), np.empty((2, dim), np.float32)
+        self.flat = (tuple(self.board), tuple(self.sieve), tuple(self.lists), normal, vectors[0], vectors[1])  # what `gathered` takes
 
 
     def trending_of(self, top: I32) -> sources.Trending:
@@ -104,38 +107,47 @@ def retrieve(models: ItemModels, ring: Ring, live: Live, request: Query, setting
     """
     k = request.k
     work = workspace(models.factors.dim, k, len(ring.time), len(request.exclude) + 1)
-    trending = work.trending_of(live.top)
-    mask = Mask(live.n, live.flags, DESCRIBED if models.catalogue else 0, NO_MASK if request.allowed is None else request.allowed)
-    like = -1 if request.like is None else request.like
-    asked = sources.Asked(request.now_s, request.recent_events, request.half_life, HISTORY_HALF_LIFE_S, request.repeats, like, k)
-    n_query = sources.propose(ring, compiled(settings.events), asked, request.exclude, trending, models.relations, work.board, mask, work.sieve, work.lists)
-    extra = models.delta.follow(live)
-    work.lists.sizes[sources.IALS] = nearest(models, extra, n_query, (k + 1) // 2, mask, work)
-    vectors = merge.Vectors(models.factors.vectors, extra, work.user, work.last)
     found = merge.Found(np.empty(k, np.int32), np.empty(k, np.uint32), np.empty((k, len(sources.SCORE_NAMES)), np.float32))
-    newest = int(work.lists.query[0]) if n_query else -1
-    n = merge.collect(work.lists, SHARES, work.board, trending, models.relations, vectors, live.first_seen, request.now_s, newest, found)
+    mask = (live.n, live.flags, DESCRIBED if models.catalogue else 0, NO_MASK if request.allowed is None else request.allowed)
+    like = -1 if request.like is None else request.like
+    asked = (request.now_s, request.recent_events, request.half_life, HISTORY_HALF_LIFE_S, request.repeats, like, k)
+    n = gathered(
+        (tuple(ring), tuple(compiled(settings.events)), asked, request.exclude),
+        (*work.trending_of(live.top), live.first_seen, mask),
+        (*models.flat[:2], models.delta.follow(live)),
+        models.flat[2],
+        work.flat,
+        tuple(found),
+    )
     return Candidates(found.item[:n], found.sources[:n], found.scores[:n])
 
 
-def nearest(models: ItemModels, extra: F32, n_query: int, limit: int, mask: Mask, work: Workspace) -> int:
-    """Folds the query in and fills the iALS list: by the index or exactly, then from the items newer than the models; returns its length."""
-    work.last[:] = vector_of(models, extra, int(work.lists.query[0])) if n_query else 0
-    fold_in(models.factors, extra, work.lists.query, work.lists.weight, n_query, work.normal, work.user)
-    if not n_query:
-        return 0
-    if models.index is None:
-        size = sources.scan(models.factors.vectors, 0, work.user, limit, 0, work.board, mask, work.sieve)
-    else:
-        size = probe(models.index, work.user, limit, work.board, mask, work.sieve)
-    if len(extra):
-        size = sources.scan(extra, models.n, work.user, limit, size, work.board, mask, work.sieve)
-    unpack(work.sieve, size, work.lists.items[sources.IALS])
-    return int(size)
-
-
-def vector_of(models: ItemModels, extra: F32, item: int) -> F32 | float:
-    """(dim,) float32: an item's vector; 0 where none is known."""
-    if item < models.n:
-        return models.factors.vectors[item]
-    return extra[item - models.n] if item < models.n + len(extra) else 0.0
+# hot: plain tuples at the boundary, since for each named one the call would check its class in Python (26 us a request)
+@njit(cache=True, nogil=True)
+def gathered(query, table, models, index, scratch, out):  # type: ignore[no-untyped-def]
+    """Asks every source, merges what they propose and fills all scores into `out`; returns the number of candidates."""
+    ring, rules, asked = sources.Ring(*query[0]), sources.Rules(*query[1]), sources.Asked(*query[2])
+    trending, first_seen, mask = sources.Trending(*table[:4]), table[4], Mask(*table[5])
+    relations, factors, extra = Relations(*models[0]), Factors(*models[1]), models[2]
+    board, sieve, lists = Board(*scratch[0]), Sieve(*scratch[1]), sources.Lists(*scratch[2])
+    normal, user, last = scratch[3], scratch[4], scratch[5]
+    n_query = sources.propose(ring, rules, asked, query[3], trending, relations, board, mask, sieve, lists)
+    fold_in(factors, extra, lists.query, lists.weight, n_query, normal, user)
+    last[:] = 0
+    newest, size, limit = -1, 0, (asked.k + 1) // 2
+    if n_query:
+        newest = lists.query[0]
+        if newest < factors.vectors.shape[0]:
+            last[:] = factors.vectors[newest]
+        elif newest < factors.vectors.shape[0] + extra.shape[0]:
+            last[:] = extra[newest - factors.vectors.shape[0]]
+        if index is None:
+            size = sources.scan(factors.vectors, 0, user, limit, 0, board, mask, sieve)
+        else:
+            size = probe(Ivf(*index), user, limit, board, mask, sieve)
+        if extra.shape[0]:
+            size = sources.scan(extra, factors.vectors.shape[0], user, limit, size, board, mask, sieve)
+        unpack(sieve, size, lists.items[sources.IALS])
+    lists.sizes[sources.IALS] = size
+    vectors = merge.Vectors(factors.vectors, extra, user, last)
+    return merge.collect(lists, SHARES, board, trending, relations, vectors, first_seen, asked.now_s, newest, merge.Found(*out))

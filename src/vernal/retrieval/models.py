@@ -5,6 +5,7 @@ users is kept. Equal inputs and seed give equal bytes.
 """
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,6 +46,11 @@ class ItemModels:
     mapping: ContentMap
     delta: Delta  # vectors of items newer than the models
     parts: tuple[dict[str, Any], dict[str, NDArray[Any]]]  # what `built` took
+
+    @cached_property
+    def flat(self) -> tuple[Any, ...]:
+        """Relations, factors and index as plain tuples, as the kernel of a request takes them."""
+        return tuple(self.relations), tuple(self.factors), None if self.index is None else tuple(self.index)
 
     def save(self, draft: Draft) -> None:
         """Writes arrays `retrieval.*` and the text `retrieval` into a release being written."""

@@ -112,11 +112,11 @@ def trending_of(top: I32) -> Trending:
 @njit(cache=True, nogil=True)
 def enter(item: I32, table: I32) -> None:
     """Fills a table of places by hash."""
-    for place in range(len(item)):
-        at = home(item[place], table)
+    for rank in range(len(item)):
+        at = home(item[rank], table)
         while table[at] >= 0:
             at = (at + 1) & (table.shape[0] - 1)
-        table[at] = place
+        table[at] = rank
 
 
 @njit(cache=True, nogil=True, inline="always")

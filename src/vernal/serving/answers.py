@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import msgspec
+import numpy as np
 
 from vernal.events.schema import Slate
 from vernal.ranking.explain import Why, sources_of
@@ -46,9 +47,9 @@ def slate_record(ranked: Ranked, request: Request, rec_id: str, now_us: int, too
         item_offset=ranked.item_offset,
         hop=ranked.hop,
         items=ranked.ids,
-        item_numbers=ranked.numbers.astype("uint32").tobytes(),
-        propensities=ranked.propensities.astype("float32").tobytes(),
-        scores=ranked.scores.astype("float32").tobytes(),
-        features=ranked.features.astype("float32").tobytes(),
+        item_numbers=ranked.numbers.astype(np.uint32).tobytes(),
+        propensities=ranked.propensities.tobytes(),
+        scores=ranked.scores.tobytes(),
+        features=ranked.features.tobytes(),
         took_us=took_us,
     )
