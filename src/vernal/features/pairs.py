@@ -5,6 +5,8 @@ not a scan of the ring. A candidate with several values of an attribute gets the
 extreme (of values). Attributes are those of the moment of reading.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -30,11 +32,14 @@ def pair_values(plan: Plan, ring: Ring, at: int, items: NDArray[np.integer], att
 
     Cost: 20-40 us for 300 candidates and 200 events.
     """
-    pair = plan.pair
-    if pair.n_values:
-        at = newest_hop(ring, at)
-        events = (ring.time, ring.item, ring.type, ring.value)
-        pair_rows(events, len(ring.time), at, plan.weights(at), (pair.amounts, pair.cells, pair.outputs), np.asarray(items, dtype=np.int64), attributes, out)
+    if plan.pair.n_values:
+        pair_rows(*pair_query(plan, ring, at), np.asarray(items, dtype=np.int64), attributes, out)
+
+
+def pair_query(plan: Plan, ring: Ring, at: int) -> tuple[Any, ...]:
+    """What `pair_rows` needs of a user at hop `at`, as plain tuples."""
+    at = newest_hop(ring, at)
+    return tuple(ring), len(ring.time), at, plan.weights(at), (plan.pair.amounts, plan.pair.cells, plan.pair.outputs)
 
 
 @njit(cache=True, nogil=True)

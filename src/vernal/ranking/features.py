@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from vernal.features.definition import Plan
-from vernal.features.pairs import pair_values
+from vernal.features.pairs import pair_query, pair_rows
 from vernal.features.ports import UserState
 from vernal.ranking.ports import LiveTable
 from vernal.retrieval.candidates import Candidates, score_names
@@ -51,15 +51,21 @@ def assemble(plan: Plan, candidates: Candidates, user: UserState, live: LiveTabl
 
     Cost: 25 us of its own and that of `pair_values`, at 300 candidates x 70 features.
     """
-    n, pairs = len(candidates.item), len(plan.pair_names)
-    pull(candidates.item, live.values, live.attributes)
-    pair = np.empty((n, pairs), np.float32) if moment.slow else np.full((n, pairs), np.nan, np.float32)
     values = user.values if moment.slow else np.full(len(plan.user_names), np.nan, np.float32)
-    if moment.slow:
-        pair_values(plan, user.ring, moment.hop, candidates.item, live.attributes[: live.n], pair)
     weekday = (moment.hop // DAY_S + EPOCH_WEEKDAY) % 7
     context = np.array([moment.hop % DAY_S // HOUR_S, weekday, len(user.ring.time) if moment.slow else np.nan], np.float32)
-    return gather(candidates.item, candidates.scores, live.values, values, pair, context)
+    pairs = pair_query(plan, user.ring, moment.hop) if moment.slow else None
+    return gathered(candidates.item, candidates.scores, live.values, values, len(plan.pair_names), pairs, live.attributes, live.n, context)
+
+
+@njit(nogil=True, cache=True)
+def gathered(item, scores, table, user, n_pair, pairs, attributes, n_items, context):  # type: ignore[no-untyped-def]
+    """Rows of scores | shares | item values | user values | pair values | context; `pairs` none = they stay unknown."""
+    pull(item, table, attributes)
+    pair = np.full((len(item), n_pair), np.nan, np.float32)
+    if pairs is not None and n_pair:
+        pair_rows(*pairs, item, attributes[:n_items], pair)
+    return gather(item, scores, table, user, pair, context)
 
 
 @njit(nogil=True, cache=True)
@@ -81,7 +87,7 @@ def pull(item: NDArray[np.int32], values: Floats, attributes: NDArray[np.int32])
 
 @njit(nogil=True, cache=True)
 def gather(item: NDArray[np.int32], scores: Floats, table: Floats, user: Floats, pair: Floats, context: Floats) -> Floats:
-    """Rows of scores | shares | item values | user values | pair values | context."""
+    """The rows, once the pair values are known."""
     n, n_scores = scores.shape
     n_items, n_user, n_pair = table.shape[1], len(user), pair.shape[1]
     a, b = 2 * n_scores, 2 * n_scores + n_items
