@@ -55,7 +55,7 @@ def answered(standing: Standing, request: Request, seed: int = 0) -> dict[str, A
     """What `POST /v1/recommend` would answer now, as plain values; there is no deadline here, and nothing is logged."""
     now = standing.workspace.clock.now()
     ranked = standing.recommender.recommend(request, standing.user(request.user, now), standing.live, now, seed)
-    answer: dict[str, Any] = msgspec.to_builtins(slate_answer(ranked, request, "", standing.live.titles))
+    answer: dict[str, Any] = msgspec.to_builtins(slate_answer(ranked, request, ""))
     return {"notes": [], **answer}
 
 

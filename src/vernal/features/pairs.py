@@ -33,7 +33,8 @@ def pair_values(plan: Plan, ring: Ring, at: int, items: NDArray[np.integer], att
     Cost: 20-40 us for 300 candidates and 200 events.
     """
     if plan.pair.n_values:
-        pair_rows(*pair_query(plan, ring, at), np.asarray(items, dtype=np.int64), attributes, out)
+        events, n, at, weights, program = pair_query(plan, ring, at)
+        pair_rows(events, n, at, weights, program, np.asarray(items, dtype=np.int64), attributes, out)
 
 
 def pair_query(plan: Plan, ring: Ring, at: int) -> tuple[Any, ...]:

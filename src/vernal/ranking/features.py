@@ -64,7 +64,8 @@ def gathered(item, scores, table, user, n_pair, pairs, attributes, n_items, cont
     pull(item, table, attributes)
     pair = np.full((len(item), n_pair), np.nan, np.float32)
     if pairs is not None and n_pair:
-        pair_rows(*pairs, item, attributes[:n_items], pair)
+        events, n, at, weights, program = pairs
+        pair_rows(events, n, at, weights, program, item, attributes[:n_items], pair)
     return gather(item, scores, table, user, pair, context)
 
 

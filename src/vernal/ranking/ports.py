@@ -34,8 +34,8 @@ class LiveTable(Live, Protocol):
         """Changes whenever attributes or flags of any item change."""
         ...
 
-    def ids(self, numbers: NDArray[np.int32]) -> list[str]:
-        """The ids of items."""
+    def names(self, numbers: NDArray[np.int32]) -> list[tuple[str, str]]:
+        """(id, title) of items."""
         ...
 
     def titles(self, number: int) -> str: ...

@@ -43,6 +43,7 @@ class Ranked(NamedTuple):
     rung: Rung
     numbers: NDArray[np.int32]  # (k,)
     ids: list[str]
+    titles: list[str]  # as known at item_offset; "" = the catalogue gave none
     scores: NDArray[np.float32]  # (k,) the ranker's log-odds before boosts; below the ranked rungs -log(1 + place)
     sources: NDArray[np.uint32]  # (k,) bits of explain.ALL_SOURCES
     propensities: NDArray[np.float32]  # (k,) P(this item here | the positions before)
@@ -246,13 +247,14 @@ class Recommender:
     def answer(self, asked: Asked, pool: Pool, slate: Slate, live: LiveTable) -> Ranked:
         """What was placed, with its record and its reasons."""
         numbers = pool.candidates.item[slate.chosen]
-        sources, features = pool.candidates.sources[slate.chosen], pool.features[slate.chosen]
+        sources, features, names = pool.candidates.sources[slate.chosen], pool.features[slate.chosen], live.names(numbers)
         reasons = self.reasons(asked, sources, slate, features, live) if asked.request.explain else []
         answered = Ranked(
             release=self.parts.release,
             rung=pool.rung,
             numbers=numbers,
-            ids=live.ids(numbers),
+            ids=[name for name, _ in names],
+            titles=[title for _, title in names],
             scores=pool.score[slate.chosen],
             sources=sources,
             propensities=slate.propensity,
@@ -303,6 +305,7 @@ class Recommender:
             rung=Rung.STATIC,
             numbers=np.array([number for _, number in items], np.int32),
             ids=[item for item, _ in items],
+            titles=[""] * k,
             scores=place_scores(k),
             sources=sources,
             propensities=np.ones(k, np.float32),

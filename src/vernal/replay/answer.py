@@ -63,11 +63,10 @@ def replay(space: ReplaySpace, rec_id: str, release: str | None = None) -> Repla
     """
     logged = found(space, rec_id)
     with tempfile.TemporaryDirectory() as folder:
-        ranked, title = answered(space, logged, release, Path(folder))
+        ranked = answered(space, logged, release, Path(folder))
     request = msgspec.json.decode(logged.request, type=Request)
     again = slate_record(ranked, request, rec_id, logged.time, logged.took_us, logged.arm)
-    names = dict(zip(ranked.numbers.tolist(), title, strict=True))
-    answer = slate_answer(ranked, request, rec_id, names.__getitem__, logged.arm)
+    answer = slate_answer(ranked, request, rec_id, logged.arm)
     return Replayed(logged, again, answer, differences(logged, again), notes(space, logged))
 
 
@@ -79,8 +78,8 @@ def found(space: ReplaySpace, rec_id: str) -> Slate:
     raise RequestError.invalid("rec_id", rec_id, "the rec_id of a slate in the log", "answers carry it; serving.log_slates must have been on")
 
 
-def answered(space: ReplaySpace, slate: Slate, release: str | None, folder: Path) -> tuple[Ranked, list[str]]:
-    """The ranked slate as of the logged offsets, and the titles of its items."""
+def answered(space: ReplaySpace, slate: Slate, release: str | None, folder: Path) -> Ranked:
+    """The ranked slate as of the logged offsets."""
     state = MemoryState()
     past = PastLog(space.log, min(slate.user_offset, slate.item_offset))
     worker = StreamWorker(past, state, folder, space.plan, space.settings, ManualClock(slate.hop * US_PER_S))
@@ -92,9 +91,8 @@ def answered(space: ReplaySpace, slate: Slate, release: str | None, folder: Path
         name = release or slate.release
         parts = Parts.of(space.releases.open(name), space.plan) if name else Parts()
         request = msgspec.json.decode(slate.request, type=Request)
-        live = worker.items.live
-        ranked = Recommender(parts, space.plan, space.settings).recommend(request, user, live, slate.time, slate.seed, Budget(best=Rung(slate.rung)))
-        return ranked, [live.titles(int(number)) for number in ranked.numbers]
+        recommender = Recommender(parts, space.plan, space.settings)
+        return recommender.recommend(request, user, worker.items.live, slate.time, slate.seed, Budget(best=Rung(slate.rung)))
     finally:
         worker.close()
 

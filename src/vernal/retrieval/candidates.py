@@ -23,7 +23,7 @@ from vernal.retrieval.ials import Factors, fold_in
 from vernal.retrieval.linear import F32, I32
 from vernal.retrieval.models import ItemModels
 from vernal.retrieval.ports import Live
-from vernal.retrieval.positives import compiled
+from vernal.retrieval.positives import Rules, compiled
 from vernal.retrieval.relations import Relations
 from vernal.retrieval.selection import BUFFER, Sieve, new_sieve, unpack
 
@@ -70,17 +70,15 @@ class Workspace:
         self.sieve = new_sieve(BUFFER * k)
         items, sizes = np.empty((sources.N_SOURCES, k), np.int32), np.zeros(sources.N_SOURCES, np.int32)
         self.lists = sources.Lists(items, sizes, np.empty(ring + 1, np.int32), np.empty(ring + 1, np.float32))
-        self.trending: sources.Trending | None = None
+        self.trending, self.lists_of_trending = sources.trending_of(np.full((2, 0), -1, np.int32)), b""
         normal, vectors = np.empty((dim, dim), np.float32), np.empty((2, dim), np.float32)
         self.flat = (tuple(self.board), tuple(self.sieve), tuple(self.lists), normal, vectors[0], vectors[1])  # what `gathered` takes
 
-
     def trending_of(self, top: I32) -> sources.Trending:
         """The popularity lists as requests use them, made anew when one of them has changed."""
-        found = self.trending
-        if found is None or not np.array_equal(found.top, top):
-            found = self.trending = sources.trending_of(top)
-        return found
+        if (lists := top.tobytes()) != self.lists_of_trending:
+            self.trending, self.lists_of_trending = sources.trending_of(top), lists
+        return self.trending
 
 
 _here = threading.local()
@@ -126,7 +124,7 @@ def retrieve(models: ItemModels, ring: Ring, live: Live, request: Query, setting
 @njit(cache=True, nogil=True)
 def gathered(query, table, models, index, scratch, out):  # type: ignore[no-untyped-def]
     """Asks every source, merges what they propose and fills all scores into `out`; returns the number of candidates."""
-    ring, rules, asked = sources.Ring(*query[0]), sources.Rules(*query[1]), sources.Asked(*query[2])
+    ring, rules, asked = Ring(*query[0]), Rules(*query[1]), sources.Asked(*query[2])
     trending, first_seen, mask = sources.Trending(*table[:4]), table[4], Mask(*table[5])
     relations, factors, extra = Relations(*models[0]), Factors(*models[1]), models[2]
     board, sieve, lists = Board(*scratch[0]), Sieve(*scratch[1]), sources.Lists(*scratch[2])
@@ -141,7 +139,7 @@ def gathered(query, table, models, index, scratch, out):  # type: ignore[no-unty
             last[:] = factors.vectors[newest]
         elif newest < factors.vectors.shape[0] + extra.shape[0]:
             last[:] = extra[newest - factors.vectors.shape[0]]
-        if index is None:
+        if index is None:  # decided when the call is compiled
             size = sources.scan(factors.vectors, 0, user, limit, 0, board, mask, sieve)
         else:
             size = probe(Ivf(*index), user, limit, board, mask, sieve)

@@ -1,6 +1,6 @@
 """From a ranked slate to what is answered and what is logged. Pure, so replay makes the same bytes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 import msgspec
@@ -18,16 +18,11 @@ CHAMPION = "champion"  # the arm of everybody outside an experiment
 names_of = lru_cache(maxsize=4_096)(sources_of)  # few masks ever occur
 
 
-def slate_answer(ranked: Ranked, request: Request, rec_id: str, title: Callable[[int], str], arm: str = CHAMPION) -> SlateAnswer:
-    """The answer to a request.
-
-    Parameters
-    ----------
-    title : item number -> title, as known at the answer's item offset
-    """
+def slate_answer(ranked: Ranked, request: Request, rec_id: str, arm: str = CHAMPION) -> SlateAnswer:
+    """The answer to a request."""
     whys: Sequence[Why | None] = ranked.reasons or [None] * len(ranked.ids)
-    columns = zip(ranked.ids, ranked.scores.tolist(), ranked.sources.tolist(), ranked.propensities.tolist(), ranked.numbers.tolist(), whys, strict=True)
-    items = [SlateItem(item, score, names_of(mask), propensity, title(number), why) for item, score, mask, propensity, number, why in columns]
+    columns = zip(ranked.ids, ranked.scores.tolist(), ranked.sources.tolist(), ranked.propensities.tolist(), ranked.titles, whys, strict=True)
+    items = [SlateItem(item, score, names_of(mask), propensity, title, why) for item, score, mask, propensity, title, why in columns]
     return SlateAnswer(rec_id, ranked.release, request.scenario, arm, str(ranked.rung), items, list(ranked.notes))
 
 

@@ -89,7 +89,7 @@ def made(service: Service, request: Request, started: float, laps: Laps = SILENT
     if service.settings.serving.log_slates:
         took_us = int(1e6 * (time.perf_counter() - started))
         service.slates.put(slate_record(ranked, request, ticket.rec_id, now, took_us))
-    return slate_answer(ranked, request, ticket.rec_id, service.live.titles)
+    return slate_answer(ranked, request, ticket.rec_id)
 
 
 def state_of(service: Service, user: str, now: int) -> UserState | None:
