@@ -52,6 +52,7 @@ def assemble(plan: Plan, candidates: Candidates, user: UserState, live: LiveTabl
     Cost: 25 us of its own and that of `pair_values`, at 300 candidates x 70 features.
     """
     n, pairs = len(candidates.item), len(plan.pair_names)
+    live.read_out(candidates.item)
     pull(candidates.item, live.values, live.attributes)
     pair = np.empty((n, pairs), np.float32) if moment.slow else np.full((n, pairs), np.nan, np.float32)
     values = user.values if moment.slow else np.full(len(plan.user_names), np.nan, np.float32)
