@@ -19,6 +19,7 @@ def test_every_stop_shows_what_the_join_gives_for_that_moment() -> None:
         walk.to(at)
         state, pair = walk.user(1, at), np.empty((5, len(PLAN.pair_names)), np.float32)
         pair_values(PLAN, state.ring, hop(at), np.arange(5), walk.live.attributes, pair)
+        walk.live.read_out(np.arange(5, dtype=np.int32))
         seen = np.concatenate([walk.live.values[:5], np.tile(state.values, (5, 1)), pair], axis=1)
         assert same(seen, point_in_time(PLAN, history, catalogue(), np.full(5, 1), np.arange(5), np.full(5, at)))
         assert walk.live.offset == state.offset == history.available_before(at)

@@ -53,7 +53,7 @@ def catalogue() -> Catalogue:
 
 
 def walk(chosen: Settings) -> Walk:
-    """The shop as of now; its `items` is the writer of its `live` table, for tests that change something."""
+    """The shop as of now; its `items.state` is the writer of its `live` table, for tests that change something."""
     made = Walk(compile_plan(chosen), chosen, history(), catalogue())
     made.to(NOW_US)
     return made

@@ -257,8 +257,8 @@ def test_changed_attributes_are_filtered_on_at_once(parts: Parts) -> None:
     recommender, shop = Recommender(parts, PLAN, SETTINGS), world.walk(SETTINGS)
     request = Request(filter={"genre": "horror"}, n=5)
     before = recommender.recommend(request, world.state(SETTINGS), shop.live, world.NOW_US, 1)
-    shop.items.upsert(int(before.numbers[0]), Item(before.ids[0], attributes={"genre": ["drama"]}))
-    shop.items.publish(offset=world.N_EVENTS + 1)
+    shop.items.state.upsert(int(before.numbers[0]), Item(before.ids[0], attributes={"genre": ["drama"]}))
+    shop.items.state.publish(offset=world.N_EVENTS + 1)
     after = recommender.recommend(request, world.state(SETTINGS), shop.live, world.NOW_US, 1)
     assert before.numbers[0] not in after.numbers
 

@@ -1,8 +1,9 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vernal.retrieval.ials import Factors, Hyper, fit_ials, fold_in
+from vernal.retrieval.ials import Factors, Hyper, Pull, fit_ials, fold_in, improve, principal
 from vernal.retrieval.positives import Matrix
 
 
@@ -71,3 +72,28 @@ def test_items_without_events_have_zero_vectors() -> None:
     matrix = matrix_of(7)
     wider = Matrix(matrix.start, matrix.column, matrix.value, matrix.n_columns + 3)
     assert not fit_ials(wider, 8, Hyper(), 0).vectors[-3:].any()
+
+
+@pytest.mark.parametrize("dim", [3, 8, 40])
+def test_rows_of_any_length_are_solved_exactly(dim: int) -> None:
+    matrix, random = matrix_of(8, 30, 60), np.random.default_rng(8)
+    other = random.standard_normal((60, dim)).astype(np.float32)
+    gram, alpha = (other.T @ other).astype(np.float32), random.uniform(0.05, 0.2, 30).astype(np.float32)
+    found, pull = np.ones((30, dim), np.float32), Pull(0.05, 0.9, 3.0)
+    improve(matrix, other, gram, alpha, found, pull, dim)
+    assert matrix.lengths.min() < 40
+    assert matrix.lengths.max() > 8
+    for row in range(30):
+        entries = slice(matrix.start[row], matrix.start[row + 1])
+        v, c = other[matrix.column[entries]].astype(np.float64), matrix.value[entries].astype(np.float64)
+        left = alpha[row] * gram.astype(np.float64) + v.T @ (c[:, None] * v) + 0.05 * (c.sum() + 3.0) ** 0.9 * np.eye(dim)
+        np.testing.assert_allclose(found[row], np.linalg.solve(left, v.T @ c), rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("rank", [0, 1, 5, 20])
+def test_principal_axes_make_a_gram_diagonal(rank: int) -> None:
+    rows = np.random.default_rng(rank).standard_normal((rank, 20)) * np.logspace(0, 3, 20)
+    gram = rows.T @ rows
+    values, axes = principal(gram.copy())
+    np.testing.assert_allclose(axes.T @ axes, np.eye(20), atol=1e-9)
+    np.testing.assert_allclose((axes * values) @ axes.T, gram, atol=1e-9 * max(1.0, np.abs(gram).max()))

@@ -97,6 +97,9 @@ class ItemState:
         """The writer's own table is always the newest."""
         return False
 
+    def read_out(self, numbers: NDArray[np.int32] | None = None) -> None:
+        """Every item is read out at every hop."""
+
     def blank_rows(self, n: int) -> NDArray[np.int64]:
         return np.tile(self.blank, (n, 1))
 

@@ -31,6 +31,10 @@ class Source(Protocol):
         """Takes the newest generation; false when there is no newer one."""
         ...
 
+    def read_out(self, numbers: NDArray[np.int32] | None = None) -> None:
+        """Makes the values of these items, or of all, those of the table's hop."""
+        ...
+
 
 class LiveItems:
     """Every item's values, attributes, flags and the popularity lists, as of `offset` and `hop`.
@@ -101,6 +105,10 @@ class LiveItems:
         """(capacity, n_item_values) float32, in `Plan.item_names` order."""
         table = self.table
         return table.halves[table.header[ACTIVE]]
+
+    def read_out(self, numbers: NDArray[np.int32] | None = None) -> None:
+        """Sees to it that the values of these items, or of all, are as of `hop`; those of a stream worker's table always are."""
+        self.source.read_out(numbers)
 
     @property
     def attributes(self) -> NDArray[np.int32]:
@@ -241,3 +249,6 @@ class Directory:
         del self.retired[:-RETIRED_KEPT]
         self.table, self.texts, self.vocabulary, self.place = table, texts, vocabulary, place
         return True
+
+    def read_out(self, numbers: NDArray[np.int32] | None = None) -> None:
+        """Its writer reads every item out."""

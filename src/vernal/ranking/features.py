@@ -51,6 +51,7 @@ def assemble(plan: Plan, candidates: Candidates, user: UserState, live: LiveTabl
 
     Cost: 25 us of its own and that of `pair_values`, at 300 candidates x 70 features.
     """
+    live.read_out(candidates.item)
     values = user.values if moment.slow else np.full(len(plan.user_names), np.nan, np.float32)
     weekday = (moment.hop // DAY_S + EPOCH_WEEKDAY) % 7
     context = np.array([moment.hop % DAY_S // HOUR_S, weekday, len(user.ring.time) if moment.slow else np.nan], np.float32)

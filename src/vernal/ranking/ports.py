@@ -16,7 +16,11 @@ class LiveTable(Live, Protocol):
 
     @property
     def values(self) -> NDArray[np.float32]:
-        """(capacity, n_item_values) in Plan.item_names order, read out at `hop`."""
+        """(capacity, n_item_values) in Plan.item_names order, as of `hop` for items that were read out."""
+        ...
+
+    def read_out(self, numbers: NDArray[np.int32] | None = None) -> None:
+        """Sees to it that the values of these items, or of all, are as of `hop`."""
         ...
 
     @property

@@ -11,9 +11,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from vernal.retrieval.linear import F32, I32, push, solve_in_place
-from vernal.retrieval.positives import Matrix
+from vernal.retrieval.positives import Matrix, starts
 
 MAX_ENTRIES = 8_000_000  # pairs of the matrix used at most; beyond, users are sampled
+ROOM = 50_000_000  # entries of systems held at once, 200 MB
 
 
 def fit_ease(matrix: Matrix, neighbours: int, ridge: float, seed: int = 0) -> Matrix:
@@ -25,7 +26,7 @@ def fit_ease(matrix: Matrix, neighbours: int, ridge: float, seed: int = 0) -> Ma
     neighbours : K, nearest items by cosine that explain an item.
     ridge : in units of the degree-weighted gram.
 
-    Cost: n_items K^3 / 6 multiply-adds and the pairs within neighbourhoods: 20 CPU s for Gowalla (41k items, 0.8M pairs) at K = 100.
+    Cost: n_items K^3 / 6 multiply-adds, and the sum of squared row lengths once and once more for every ROOM systems' entries.
     Source: Steck, "Embarrassingly Shallow Autoencoders for Sparse Data", 2019; the neighbourhood form is ours.
     """
     matrix = sampled(matrix, MAX_ENTRIES, seed)
@@ -35,8 +36,26 @@ def fit_ease(matrix: Matrix, neighbours: int, ridge: float, seed: int = 0) -> Ma
     k = max(1, min(neighbours, matrix.n_columns - 1))
     index = np.full((matrix.n_columns, k), -1, np.int32)
     weight = np.zeros((matrix.n_columns, k), np.float32)
-    fit_columns(matrix, by_item, user_weight, ridge, index, weight)
+    find_neighbours(matrix, by_item, user_weight, index, weight)
+    targets = np.flatnonzero(index[:, 0] >= 0)
+    step = max(1, ROOM // (k * (k + 1) // 2))
+    for first in range(0, len(targets), step):
+        part = targets[first : first + step]
+        weight[part] = solved(matrix, by_item, user_weight, ridge, index[part], weight[part])
     return rows_of(index, weight)
+
+
+def solved(by_user: Matrix, by_item: Matrix, user_weight: F32, ridge: float, near: I32, right: F32) -> F32:
+    """(n, k) regression weights of n targets by their neighbours `near` (n, k), whose products with the target are `right`."""
+    k = near.shape[1]
+    target, place = np.nonzero(near >= 0)
+    order = np.argsort(near[target, place], kind="stable")
+    lefts = np.empty((len(near), k * (k + 1) // 2), np.float32)
+    asked = Asked(starts(near[target, place], by_item.n_rows), target[order].astype(np.int32), place[order].astype(np.int32))
+    fill_systems(by_user, by_item, user_weight, asked, near, lefts)
+    weight = right.copy()
+    solve_systems(lefts, near, ridge, weight)
+    return weight
 
 
 def sampled(matrix: Matrix, most: int, seed: int) -> Matrix:
@@ -57,42 +76,63 @@ def rows_of(index: I32, weight: F32) -> Matrix:
     return by_target.transposed()
 
 
-class Crowd(NamedTuple):
-    """Short per-user lists of positions within one neighbourhood; all `end` are zero between neighbourhoods."""
+class Asked(NamedTuple):
+    """Which rows of which systems belong to each item."""
 
-    begin: NDArray[np.int64]  # (n_users,) where a user's list begins
-    end: NDArray[np.int64]  # (n_users,) where it ends
-    present: I32  # (n_users,) the users that have one
-    spot: NDArray[np.int16]  # (room,) positions
-    value: F32  # (room,)
+    start: NDArray[np.int64]  # (n_items + 1,)
+    target: I32  # (n,)
+    place: I32  # (n,) row within the target's system
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def fit_columns(by_user: Matrix, by_item: Matrix, user_weight: F32, ridge: float, out_index: I32, out_weight: F32) -> None:
-    """Fills, for every target item, its K nearest items and their regression weights."""
+def find_neighbours(by_user: Matrix, by_item: Matrix, user_weight: F32, out_index: I32, out_product: F32) -> None:
+    """Fills, for every item, its nearest items by cosine, ascending, and their products with it; -1 and 0 beyond."""
     n_items, k = out_index.shape
-    norm, n_users = norms(by_item, user_weight), user_weight.shape[0]
-    gram_row, touched = np.zeros(n_items, np.float32), np.empty(n_items, np.int32)
-    heap, b, a = np.empty(k, np.float32), np.empty(k, np.float32), np.empty((k, k), np.float32)
-    begin, end, present = np.zeros(n_users, np.int64), np.zeros(n_users, np.int64), np.empty(n_users, np.int32)
-    spot, value = np.empty(1024, np.int16), np.empty(1024, np.float32)
+    norm = norms(by_item, user_weight)
+    gram_row, touched, heap = np.zeros(n_items, np.float32), np.empty(n_items, np.int32), np.empty(k, np.float32)
     for item in range(n_items):
         n_touched = accumulate(item, by_user, by_item, user_weight, gram_row, touched)
         near = out_index[item, : nearest(item, gram_row, norm, touched[:n_touched], heap, out_index[item])]
         near.sort()
-        total = 0
         for p in range(near.shape[0]):
-            b[p] = gram_row[near[p]]
-            total += by_item.start[near[p] + 1] - by_item.start[near[p]]
+            out_product[item, p] = gram_row[near[p]]
         for t in range(n_touched):
             gram_row[touched[t]] = 0
-        if total > spot.shape[0]:
-            spot, value = np.empty(2 * total, np.int16), np.empty(2 * total, np.float32)
-        local_gram(near, by_item, user_weight, Crowd(begin, end, present, spot, value), a)
-        for p in range(near.shape[0]):
-            a[p, p] += ridge
-        solve_in_place(a, b, near.shape[0])
-        out_weight[item, : near.shape[0]] = b[: near.shape[0]]
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def fill_systems(by_user: Matrix, by_item: Matrix, user_weight: F32, asked: Asked, near: I32, lefts: F32) -> None:
+    """Fills the packed lower halves of the targets' grams. An item's row of the whole gram is made once and read by every system it is part of."""
+    row = np.empty(asked.start.shape[0] - 1, np.float32)
+    for item in range(row.shape[0]):
+        if asked.start[item] == asked.start[item + 1]:
+            continue
+        row[: item + 1] = 0
+        for t in range(by_item.start[item], by_item.start[item + 1]):
+            user = by_item.column[t]
+            weight = user_weight[user] * by_item.value[t]
+            for s in range(by_user.start[user], by_user.start[user + 1]):
+                if by_user.column[s] > item:
+                    break
+                row[by_user.column[s]] += weight * by_user.value[s]
+        for n in range(asked.start[item], asked.start[item + 1]):
+            target, place = asked.target[n], asked.place[n]
+            begin = place * (place + 1) // 2
+            for p in range(place + 1):
+                lefts[target, begin + p] = row[near[target, p]]
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def solve_systems(lefts: F32, near: I32, ridge: float, weight: F32) -> None:
+    """Solves every target's system in place of its right side."""
+    a = np.empty((near.shape[1], near.shape[1]), np.float32)
+    for target in range(near.shape[0]):
+        n = 0
+        while n < near.shape[1] and near[target, n] >= 0:
+            a[n, : n + 1] = lefts[target, n * (n + 1) // 2 : (n + 1) * (n + 2) // 2]
+            a[n, n] += ridge
+            n += 1
+        solve_in_place(a, weight[target], n)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -129,40 +169,3 @@ def nearest(item: int, gram_row: F32, norm: F32, touched: I32, heap_score: F32, 
         if j != item and gram_row[j] > 0:
             size = push(heap_score, heap_item, size, limit, gram_row[j] / norm[j], j)
     return size
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def local_gram(near: I32, by_item: Matrix, user_weight: F32, crowd: Crowd, a: F32) -> None:
-    """Lower half of the weighted gram among `near`."""
-    n_users = make_lists(near, by_item, crowd)
-    for p in range(near.shape[0]):
-        a[p, : p + 1] = 0
-        for t in range(by_item.start[near[p]], by_item.start[near[p] + 1]):
-            user, x = by_item.column[t], by_item.value[t]
-            end = crowd.end[user]
-            crowd.spot[end], crowd.value[end] = p, x
-            crowd.end[user] = end + 1
-            weighted = user_weight[user] * x
-            for s in range(crowd.begin[user], end + 1):
-                a[p, crowd.spot[s]] += weighted * crowd.value[s]
-    for n in range(n_users):
-        crowd.end[crowd.present[n]] = 0
-
-
-@njit(cache=True, nogil=True)
-def make_lists(near: I32, by_item: Matrix, crowd: Crowd) -> int:
-    """Lays out one empty list per user who has any of `near`; returns how many users."""
-    n_users, at = 0, 0
-    for p in range(near.shape[0]):
-        for t in range(by_item.start[near[p]], by_item.start[near[p] + 1]):
-            user = by_item.column[t]
-            if crowd.end[user] == 0:
-                crowd.present[n_users] = user
-                n_users += 1
-            crowd.end[user] += 1
-    for n in range(n_users):
-        user = crowd.present[n]
-        count = crowd.end[user]
-        crowd.begin[user], crowd.end[user] = at, at
-        at += count
-    return n_users

@@ -1,8 +1,8 @@
 """The search for the hyper-parameters of iALS on a validation window, inside a budget.
 
 In: a history cut at `as_of`. The last stretch before it is held out: item vectors are fitted on what came before, users are folded in from their
-events before the stretch, and their new items in it are ranked over the whole catalogue. The budget is counted in additions at a nominal speed, not on
-a clock, so that the same history and seed always choose the same.
+events before the stretch, and their new items in it are ranked among all items that have a vector. The budget is counted in additions at a nominal
+speed, not on a clock, so that the same history and seed always choose the same.
 """
 
 import math
@@ -75,9 +75,16 @@ def validation_cut(positives: Positives, window_s: int) -> int:
 
 def trials_within(budget_s: float, matrix: Matrix, dim: int) -> int:
     """How many fits the budget pays for at the nominal speed."""
-    rows = matrix.n_rows + int((np.bincount(matrix.column, minlength=1) > 0).sum())
-    per_sweep = len(matrix.column) * dim * dim + rows * dim**3 / 6
-    return int(budget_s / max(1e-3, TRIAL_SWEEPS * per_sweep / NOMINAL_PER_S))
+    by_item = np.bincount(matrix.column, minlength=1)
+    asking = USERS * ((by_item > 0).sum() + dim * dim) * dim
+    whole = TRIAL_SWEEPS * (solving(matrix.lengths, dim) + solving(by_item, dim)) + asking
+    return int(budget_s / max(1e-3, whole / NOMINAL_PER_S))
+
+
+def solving(lengths: NDArray[np.int64], dim: int) -> float:
+    """Multiply-adds of one sweep over rows of these lengths."""
+    width = np.minimum(lengths, dim).astype(np.float64)
+    return float((lengths * width * dim / 2 + width**3 / 6).sum())
 
 
 def grid(most: int) -> Iterator[Hyper]:
@@ -132,29 +139,31 @@ def bounds(parts: Sequence[NDArray[Any]]) -> NDArray[np.int64]:
 
 
 def quality(factors: Factors, questions: Questions) -> float:
-    """Mean Recall@20 of fold-in over the questions, full catalogue, ties at mid-rank."""
-    q, total, scores = questions, 0.0, np.empty(questions.known.n_columns, np.float32)
+    """Mean Recall@20 of fold-in over the questions, among all items with a vector, ties at mid-rank."""
+    q, total = questions, 0.0
+    live = np.bincount(q.known.column, minlength=q.known.n_columns) > 0
+    place, vectors, scores = np.cumsum(live) - 1, factors.vectors[live], np.empty(int(live.sum()), np.float32)
     for n, user in enumerate(q.user):
         query, target = slice(q.start[n], q.start[n + 1]), slice(q.target_start[n], q.target_start[n + 1])
-        score_all(factors, q.items[query], q.weights[query], scores)
+        score_all(factors, vectors, q.items[query], q.weights[query], scores)
         if not q.repeats:
-            scores[q.known.column[q.known.start[user] : q.known.start[user + 1]]] = -np.inf
-        total += hits(scores, q.targets[target]) / (target.stop - target.start)
+            scores[place[q.known.column[q.known.start[user] : q.known.start[user + 1]]]] = -np.inf
+        total += hits(scores, place[q.targets[target]]) / (target.stop - target.start)
     return total / max(1, len(q.user))
 
 
 @njit(cache=True, nogil=True)
-def score_all(factors: Factors, items: I32, weights: F32, scores: F32) -> None:
-    """Fills scores (n_items,) with the products of all items with the folded-in user."""
+def score_all(factors: Factors, vectors: F32, items: I32, weights: F32, scores: F32) -> None:
+    """Fills scores (n,) with the products of n vectors with the folded-in user."""
     dim = factors.vectors.shape[1]
     x = np.empty(dim, np.float32)
     fold_in(factors, factors.vectors[:0], items, weights, len(items), np.empty((dim, dim), np.float32), x)
-    for item in range(factors.vectors.shape[0]):
-        scores[item] = dot(factors.vectors[item], x, dim)
+    for item in range(vectors.shape[0]):
+        scores[item] = dot(vectors[item], x, dim)
 
 
 @njit(cache=True, nogil=True)
-def hits(scores: F32, targets: I32) -> int:
+def hits(scores: F32, targets: NDArray[np.int64]) -> int:
     """Targets within the first K by mid-rank."""
     found = 0
     for target in targets:
