@@ -36,9 +36,8 @@ NAME = "quality_novelty"
 LOOKS = (
     "The test days have been seen at least four times: when the bar was set (several glances), with trees of depth 6 (frozen .1131), with depth 4 (frozen "
     ".1125), now with trends of items. "
-    "Trends were chosen on five 14-day windows from 2013-07-22 up to the cut, frozen the same way, among some 25 variants: better in three windows of the five, "
-    "mean gain .0018 [.0008, .0029], .0014 "
-    "[.0003, .0025] with another seed of the ranker. They were not chosen on the test days."
+    "Trends were chosen on five 14-day windows from 2013-07-22 up to the cut, frozen the same way, among some 25 variants: better in three windows of the "
+    "five, mean gain .0018 [.0008, .0029], .0014 [.0003, .0025] with another seed of the ranker. They were not chosen on the test days."
 )
 CUT, HORIZON = moment("2013-09-30"), 14 * DAY_US
 BAR = 0.114
