@@ -98,7 +98,7 @@ class Users(Section, frozen=True, kw_only=True):
 
 
 class Aggregate(Section, frozen=True, kw_only=True):
-    """count, sum, mean, last, recency, first_seen, distinct, min, max: over which events, how far back."""
+    """count, trend, sum, mean, last, recency, first_seen, distinct, min, max: over which events, how far back."""
 
     event: Annotated[str | list[str], about("event type or types; empty = every configured type")] = []
     window: Annotated[str | list[str], about("tile-aligned window or windows: up to 1h in 5-minute tiles, up to 1d in hours, else in days")] = []
@@ -120,6 +120,9 @@ class View(Section, frozen=True, kw_only=True):
 
     entity: Annotated[str | list[str], about('"user", "item", ["user", "item"] or ["user", "item.ATTRIBUTE"]')]
     count: Annotated[Aggregate | None, about("number of events")] = None
+    trend: Annotated[
+        Aggregate | None, about("events a second over each half-life but the last, relative to the last: 1 = steady, more = rising; two half-lives or more")
+    ] = None
     sum: Annotated[Aggregate | None, about("sum of values")] = None
     mean: Annotated[Aggregate | None, about("mean of values")] = None
     min: Annotated[Aggregate | None, about("least value")] = None

@@ -70,7 +70,9 @@ class Oracle:
                 self.ratio(events, hop, w, self.types(view.rate.of), self.types(view.rate.per), view.rate.prior, view.rate.prior_mean)
                 for w in weights_of(view.rate)
             ]
-        kind = next(name for name in ("count", "sum", "mean", "min", "max", "distinct", "last", "recency", "first_seen") if getattr(view, name) is not None)
+        kind = next(
+            name for name in ("count", "trend", "sum", "mean", "min", "max", "distinct", "last", "recency", "first_seen") if getattr(view, name) is not None
+        )
         aggregate: Aggregate = getattr(view, kind)
         types = self.types(aggregate.event)
         chosen = [event for event in (ring if kind in ("min", "max", "distinct", "last") else events) if event[1] in types]
@@ -81,6 +83,9 @@ class Oracle:
         if kind == "last":
             newest = list(dict.fromkeys(e[2] for e in reversed(chosen) if e[2] != 0xFFFFFFFF))
             return [float(newest[n]) if n < len(newest) else math.nan for n in range(aggregate.n)]
+        if kind == "trend":
+            *shorter, longest = [self.read("count", chosen, hop, weight) / weight[1] for weight in weights_of(aggregate)]
+            return [count / longest if longest else math.nan for count in shorter]
         return [self.read(kind, chosen, hop, weight) for weight in weights_of(aggregate)]
 
     def read(self, kind: str, events: Sequence[tuple[int, int, int, int]], hop: int, weight: tuple[str, int]) -> float:

@@ -19,6 +19,11 @@ def test_names_follow_view_aggregate_and_reach() -> None:
     assert plan.names == ("mine.sum.1d", "mine.sum.window_1h", "mine.sum.window_7d")
 
 
+def test_a_trend_is_named_by_its_shorter_half_lives() -> None:
+    plan = compile_plan(one(entity="item", trend=Aggregate(event="view", half_life=["6h", "1d", "14d"])))
+    assert plan.names == ("mine.trend.6h", "mine.trend.1d")
+
+
 def test_the_join_lists_item_then_user_then_pair_values() -> None:
     plan = compile_plan(Settings())
     assert plan.names == plan.item_names + plan.user_names + plan.pair_names
@@ -54,6 +59,8 @@ def test_default_views_cover_every_type_and_the_first_attributes() -> None:
         ({"entity": ["user", "item"], "last": Aggregate()}, 'entity = "user"'),
         ({"entity": "user", "recency": Aggregate(window="1d")}, "looks at everything"),
         ({"entity": "user", "max": Aggregate(half_life="1d")}, "cannot decay"),
+        ({"entity": "item", "trend": Aggregate(half_life=["1d"])}, "two half-lives or more"),
+        ({"entity": "item", "trend": Aggregate(half_life=["1d", "7d"], window="7d")}, "no window"),
         ({"entity": "user", "count": Aggregate(window="90s")}, "multiple of its tile"),
         ({"entity": "user", "count": Aggregate(window="30h")}, "multiple of its tile"),
         ({"entity": "user", "count": Aggregate(window="400d")}, "state.horizon"),

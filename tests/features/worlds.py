@@ -32,6 +32,7 @@ def views() -> dict[str, View]:
     }
     for name, entity in {"item": "item", "user": "user", "pair": ["user", "item"], "kind": ["user", "item.kind"], "shade": ["user", "item.shade"]}.items():
         found[f"{name}_count"] = View(entity=entity, count=Aggregate(event="view", **both))
+        found[f"{name}_trend"] = View(entity=entity, trend=Aggregate(event="view", half_life=HALF_LIVES))
         found[f"{name}_sum"] = View(entity=entity, sum=Aggregate(**both))
         found[f"{name}_recency"] = View(entity=entity, recency=Aggregate(event="buy"))
         found[f"{name}_first"] = View(entity=entity, first_seen=Aggregate())

@@ -6,6 +6,9 @@ ITEM_HALF_LIVES = ["6h", "1d", "3d", "14d"]
 ITEM_WINDOWS = ["1h", "1d", "7d", "30d"]
 CROSSED_ATTRIBUTES = 3  # of how many item attributes a user's affinity is counted
 RATE_PRIOR = 20.0
+# A trend says whether an item rises, whatever its level. Chosen on five 14-day windows of a film log, lists frozen at their beginning, mean of the windows:
+# NDCG@10 .125 without, .127 with; gain .0018 [.0008, .0029], with another seed of the ranker .0014 [.0003, .0025]. The intervals are over users;
+# three windows of the five gain, two lose .002 to .003. It reads counts that are there anyway.
 
 
 def default_views(settings: Settings) -> dict[str, View]:
@@ -19,6 +22,7 @@ def item_views(settings: Settings) -> dict[str, View]:
     views["item_age"] = View(entity="item", first_seen=Aggregate())
     for name, kind in settings.events.types.items():
         if kind.weight > 0:
+            views[f"item_{name}_trend"] = View(entity="item", trend=Aggregate(event=name, half_life=ITEM_HALF_LIVES))
             views[f"item_{name}_rate"] = View(entity="item", rate=Rate(of=name, per="impression", half_life="7d", prior=RATE_PRIOR))
     return views
 

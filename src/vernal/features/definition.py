@@ -42,7 +42,7 @@ from vernal.terms import DAY_S, FIRST_TYPE_CODE, IMPRESSION, IMPRESSION_CODE, VA
 
 FORMAT = 1  # raised when the same definition starts to mean other values
 ITEM, USER, PAIR = "item", "user", "pair"
-AGGREGATES = ("count", "sum", "mean", "min", "max", "distinct", "last", "recency", "first_seen", "rate")
+AGGREGATES = ("count", "trend", "sum", "mean", "min", "max", "distinct", "last", "recency", "first_seen", "rate")
 FROM_RING = {"min": LEAST, "max": MOST, "distinct": DISTINCT, "last": NEWEST}
 WITHOUT_REACH = {"last", "recency", "first_seen"}
 
@@ -246,6 +246,8 @@ class Target:
         elif kind in FROM_RING:
             for suffix, weight in self.reaches(aggregate.window, []):
                 self.put(f"{kind}{suffix}", SCALED if kind == "distinct" else EXTREME, self.cell(FROM_RING[kind], count, self.compiler.reach(weight)))
+        elif kind == "trend":
+            self.add_trend(codes, aggregate)
         else:
             self.add_sums(kind, codes, aggregate)
 
@@ -261,6 +263,17 @@ class Target:
                 self.put(f"sum{suffix}", SCALED, total, scale=weight.unit * VALUE_SCALE)
             else:
                 self.put_ratio(f"mean{suffix}", total, self.cell(ADD, Measure.counting(codes), column), (weight.unit * VALUE_SCALE, weight.unit))
+
+    def add_trend(self, codes: Sequence[int], aggregate: Aggregate) -> None:
+        """The mean frequency over each half-life but the last, relative to that over the last."""
+        if aggregate.window or isinstance(aggregate.half_life, str) or len(aggregate.half_life) < 2:
+            got = f"half_life {aggregate.half_life}, window {aggregate.window}"
+            raise ConfigError.invalid(self.where, got, "two half-lives or more and no window", 'for example trend = { half_life = ["1d", "14d"] }')
+        *shorter, (_, longest) = self.reaches([], aggregate.half_life)
+        below = self.cell(ADD, Measure.counting(codes), self.compiler.reach(longest))
+        for suffix, weight in shorter:
+            above = self.cell(ADD, Measure.counting(codes), self.compiler.reach(weight))
+            self.put_ratio(f"trend{suffix}", above, below, (weight.unit * weight.seconds, longest.unit * longest.seconds))
 
     def add_rate(self, rate: Rate) -> None:
         above = Measure.counting(self.compiler.codes(rate.of, self.entity, f"{self.where}.of"))
