@@ -123,7 +123,7 @@ def improve(matrix: Matrix, other: F32, gram: F32, alpha: F32, rows: F32, pull: 
     turn(found, np.ascontiguousarray(axes.T), rows)
 
 
-# Dense algebra is in kernels, not in BLAS and LAPACK: their threads fight with the fits that run side by side (12 times the time on two cores), and
+# Dense algebra is in kernels, not in BLAS and LAPACK: their threads fight with the fits that run side by side, and
 # the bits would follow the number of cores.
 
 
