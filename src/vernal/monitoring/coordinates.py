@@ -88,8 +88,12 @@ class Yardstick(NamedTuple):
         counts = total.counts.astype(np.float64)
         scores = np.zeros((3, *counts.shape))
         for c in range(len(schema.columns)):
-            raw = normal_scores(counts[c]) if c < schema.n_numeric else log_frequency(counts[c])
-            scores[:, c, :PRESENT] = orthonormal(raw, counts[c, :PRESENT])
+            raw, of = normal_scores(counts[c]) if c < schema.n_numeric else log_frequency(counts[c]), counts[c, :PRESENT].copy()
+            if c >= schema.n_numeric:
+                of[UNSEEN] = 0.0  # what was never seen has no place among the categories, and a coordinate of its own
+            scores[:, c, :PRESENT] = orthonormal(raw, of)
+            if c >= schema.n_numeric:
+                scores[:, c, UNSEEN] = 0.0
         m = total.moments
         return cls(scores, counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), m[WL] / max(m[W], 1), total.rows / max(n_windows, 1))
 

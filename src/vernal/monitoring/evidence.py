@@ -17,6 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from vernal.monitoring.tails import looked_up
 from vernal.monitoring.usual import BURNT, STATES, WEEK, Floats, Ints, Usual, begin, gains, learn, pass_time
 
 RECENT: Final = 16
@@ -175,7 +176,7 @@ def normal_of(t: float, degrees: float) -> float:
 @njit(nogil=True, cache=True)
 def step(
     value: Floats, variance: Floats, weekday: int, due: NDArray[np.bool_], watching: bool, lag: Floats, wobble: Floats, prior: Floats,
-    tail: Floats, unit: Floats, side: NDArray[np.int8], mean: Floats, cov: Floats, squares: Floats, degrees: Floats, steps: Ints, born: NDArray[np.int32],
+    table: Floats, unit: Floats, side: NDArray[np.int8], mean: Floats, cov: Floats, squares: Floats, degrees: Floats, steps: Ints, born: NDArray[np.int32],
     response: NDArray[np.float32], gain: Floats, information: Floats, log_e: Floats,
 ) -> None:  # fmt: skip
     """One window for all coordinates."""
@@ -190,11 +191,10 @@ def step(
         f = gains(cov[j], weekday, variance[j], toward)
         error = value[j] - mean[j, weekday] - mean[j, WEEK]
         if f < BURNT:
-            scale = (prior[j] + squares[j]) / (prior[j] + degrees[j])
+            scale = max((prior[j] + squares[j]) / (prior[j] + degrees[j]), 1.0)  # sampling noise is known: less than that is luck, or a count that was always 0
             sd = math.sqrt(f * scale)
             if watching:
-                freedom = 1.0 / (1.0 / tail[j] + 1.0 / (prior[j] + degrees[j]))
-                z = normal_of(error / sd * math.sqrt(tail[j] / (tail[j] - 2.0)), freedom)
+                z = looked_up(normal_of(error / sd, prior[j] + degrees[j]), table[j])
                 steps[j] += 1
                 open_bet(steps[j], born[j], response[j], gain[j], information[j])
                 trace(z, unit[j] / sd, weekday, toward, f, born[j], response[j], gain[j], information[j])

@@ -13,14 +13,17 @@ from numpy.typing import NDArray
 
 from vernal.errors import MonitoringError
 from vernal.monitoring.bins import BINS, Bins
-from vernal.monitoring.coordinates import SHARES, Coordinate, Readout, Statistic, Yardstick, share_of
+from vernal.monitoring.coordinates import QUALITY, SHARES, Coordinate, Readout, Statistic, Yardstick, share_of
 from vernal.monitoring.evidence import Bank
 from vernal.monitoring.schema import BUDGET, Schema, Stream
 from vernal.monitoring.summaries import N, Summary
 from vernal.monitoring.usual import WEEK, Floats, Ints, Usual
 
 ENOUGH: Final = 21  # windows; with fewer, weekdays and wobble cannot be told apart
+GUESSED_SD: Final = (0.10, 0.05)  # of a wobble nothing is known of: other coordinates, data quality
 RARE: Final = 20.0  # expected rows per window below which a share can only be bet on upwards
+PLAIN: Final = frozenset({Statistic.LOCATION, Statistic.TILT, Statistic.RATE, Statistic.BIAS, Statistic.SLOPE})  # most shifts show here first
+PLAINLY: Final = 4.0
 NAME: Final = "monitoring"
 
 
@@ -110,7 +113,7 @@ class Reference:
 
     def fitted(self) -> Usual:
         if self.is_short:
-            return Usual.guessed(len(self.coordinates))
+            return Usual.guessed(np.array([GUESSED_SD[c.statistic in QUALITY] for c in self.coordinates]))
         return Usual.fitted(*self.readouts, self.numbers % WEEK, [c.family for c in self.coordinates])
 
     def bank(self) -> Bank:
@@ -123,10 +126,11 @@ class Reference:
         return bank
 
     def weights(self) -> Floats:
-        """(n,) each coordinate's share of the promise: the budget of its stream, split evenly; an absent stream leaves its budget to the others."""
-        streams = [c.stream for c in self.coordinates]
-        present = sum(BUDGET[s] for s in set(streams))
-        return np.array([BUDGET[s] / present / streams.count(s) for s in streams])
+        """(n,) each coordinate's share of the promise: the budget of its stream, a coordinate of PLAIN counting as much as `PLAINLY` others."""
+        streams = np.array([c.stream for c in self.coordinates])
+        raw = np.array([PLAINLY if c.statistic in PLAIN else 1.0 for c in self.coordinates])
+        present = sum(BUDGET[Stream(s)] for s in set(streams))  # an absent stream leaves its budget to the others
+        return np.array([BUDGET[Stream(s)] / present * r / raw[streams == s].sum() for s, r in zip(streams, raw, strict=True)])
 
     def sides(self) -> NDArray[np.int8]:
         """(n,) +1 for shares too rare to fall noticeably, whose counts are far from normal below their mean."""
@@ -166,16 +170,17 @@ class Reference:
             "totals": np.stack([self.total.flat, *(s.flat for s in self.segments.values())]),
             "numbers": self.numbers,
             "readouts": np.stack(self.readouts),
-            "usual": np.stack(self.usual),
+            "usual": np.stack(self.usual[:3]),
+            "tails": self.usual.table,
         }
 
     @classmethod
     def opened(cls, release: Opened) -> Self:
         """The reference that travels in a release."""
         about = release.json(NAME)
-        part = {name: np.array(release.array(f"{NAME}_{name}")) for name in ("edges", "known", "start", "totals", "numbers", "readouts", "usual")}
+        part = {name: np.array(release.array(f"{NAME}_{name}")) for name in ("edges", "known", "start", "totals", "numbers", "readouts", "usual", "tails")}
         known = [part["known"][a:b] for a, b in zip(part["start"][:-1], part["start"][1:], strict=True)]
         bins = Bins.of(part["edges"], known)
         total, *rest = (Summary(bins.fingerprint, bins.n_columns, flat) for flat in part["totals"])
         past = Past(total, part["numbers"], Readout(*part["readouts"]), dict(zip(about["segments"], rest, strict=True)))
-        return cls(msgspec.convert(about["schema"], Schema), bins, past, Usual(*part["usual"]))
+        return cls(msgspec.convert(about["schema"], Schema), bins, past, Usual(*part["usual"], part["tails"]))

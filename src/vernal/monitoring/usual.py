@@ -14,7 +14,9 @@ from typing import Final, NamedTuple, Self
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from scipy.special import gammaln, polygamma
+from scipy.special import polygamma
+
+from vernal.monitoring import tails
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -25,8 +27,8 @@ DIFFUSE: Final = 1e4  # variance of a mean nothing is known of, in units of the 
 BURNT: Final = 1e2  # an error whose variance is above this tells nothing yet
 LAGS: Final = np.array([0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
 SIZES: Final = np.array([0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 512.0, 2048.0])  # wobble over noise, variances
-DEGREES: Final = np.array([3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 14.0, 20.0, 30.0, 50.0, 100.0, 1000.0])
 MOST_PRIOR: Final = 200.0
+LEAST_SQUARE: Final = 0.3  # a coordinate that moves less than this times its noise is a count that is nearly always 0, and tells nothing of scales
 PASSES: Final = 8
 
 
@@ -36,7 +38,7 @@ class Usual(NamedTuple):
     lag: Floats  # (n,) of the wobble
     wobble: Floats  # (n,) its stationary variance
     prior: Floats  # (n,) degrees of freedom of the family's scale
-    tail: Floats  # (n,) degrees of freedom of the errors
+    table: Floats  # (n, tails.PLACES) the normal value of an error in sd, see tails.py
 
     @classmethod
     def fitted(cls, value: Floats, variance: Floats, weekday: Ints, families: list[str]) -> Self:
@@ -50,23 +52,26 @@ class Usual(NamedTuple):
 
         Cost: 0.2 s at 56 windows x 350 coordinates.
         """
-        n = value.shape[1]
-        made = cls(*(np.zeros(n) for _ in cls._fields))
-        names = np.array(families)
-        for family in sorted(set(families)):
-            at = np.flatnonzero(names == family)
-            for whole, part in zip(made, fitted_family(value[:, at], variance[:, at], weekday), strict=True):
-                whole[at] = part
-        return made
+        n, names = value.shape[1], np.array(families)
+        lag, wobble, prior = np.zeros(n), np.zeros(n), np.zeros(n)
+        for family in np.unique(names):
+            at = names == family
+            lag[at], wobble[at], prior[at] = fitted_family(value[:, at], variance[:, at], weekday)
+        errors, known, last = errors_of(value, variance, weekday, lag, wobble)
+        share = wobble * (1.0 - lag**2) / np.maximum(last, 1e-300)
+        posterior = tails.posteriors(tails.likelihoods(errors, known, share), names)
+        return cls(lag, wobble, prior, tails.normal_tables(posterior, share))
 
     @classmethod
-    def guessed(cls, n: int) -> Self:
-        """The null where there is too little history to fit one: a large wobble, heavy tails."""
-        return cls(np.full(n, 0.6), np.full(n, 0.02), np.full(n, 10.0), np.full(n, 5.0))
+    def guessed(cls, sd: Floats) -> Self:
+        """The null where there is too little history to fit one: a wobble of (n,) sd, with tails heavier than normal. No promise rests on it."""
+        n = len(sd)
+        heavy = np.tile(tails.DEGREES == 60.0, (n, 1)).astype(np.float64)
+        return cls(np.full(n, 0.6), sd**2, np.full(n, 20.0), tails.normal_tables(heavy, np.ones(n)))
 
 
-def fitted_family(value: Floats, variance: Floats, weekday: Ints) -> tuple[Floats, Floats, Floats, Floats]:
-    """Lag, wobble, prior and tail of one family's coordinates, (n,) each."""
+def fitted_family(value: Floats, variance: Floats, weekday: Ints) -> tuple[float, Floats, float]:
+    """Lag, wobble (n,) and prior of one family's coordinates."""
     n, noise = value.shape[1], np.nanmean(np.where(np.isnan(value), np.nan, variance), axis=0)
     sizes = noise * SIZES[:, None]  # (n_sizes, n)
     likelihood = np.array([[log_likelihood(value, variance, weekday, lag, size) for size in sizes] for lag in LAGS])  # (n_lags, n_sizes, n)
@@ -76,9 +81,9 @@ def fitted_family(value: Floats, variance: Floats, weekday: Ints) -> tuple[Float
     lag = float(weight @ LAGS)
     wobble = np.einsum("l,lsn,sn->n", weight, posterior, sizes)
     common = np.full(n, float((wobble / noise).mean())) * noise
-    prior = prior_degrees(*squares(value, variance, weekday, lag, common))
-    errors = standard_errors(value, variance, weekday, lag, wobble)
-    return np.full(n, lag), wobble, np.full(n, prior), np.full(n, tail_degrees(errors))
+    errors, known, _ = errors_of(value, variance, weekday, np.full(n, lag), common)
+    degrees = known.sum(axis=0).astype(np.float64)
+    return lag, wobble, prior_degrees((errors**2).sum(axis=0) / np.maximum(degrees, 1), degrees)
 
 
 def shrunk(likelihood: Floats) -> tuple[Floats, Floats]:
@@ -99,7 +104,7 @@ def shrunk(likelihood: Floats) -> tuple[Floats, Floats]:
 
 def prior_degrees(square: Floats, degrees: Floats) -> float:
     """Degrees of freedom of the family's scale: few when its coordinates differ by more than chance. Source: Smyth (2004), section 6.2."""
-    known = degrees >= 5
+    known = (degrees >= 5) & (square > LEAST_SQUARE)
     if known.sum() < 3:
         return 4.0
     logs = np.log(np.maximum(square[known], 1e-12))
@@ -110,66 +115,42 @@ def prior_degrees(square: Floats, degrees: Floats) -> float:
     return float(grid[np.argmin(np.abs(polygamma(1, grid / 2) - excess))])
 
 
-def tail_degrees(errors: Floats) -> float:
-    """Degrees of freedom of unit-variance Student errors: the smallest within one unit of log-likelihood of the best."""
-    if len(errors) < 20:
-        return 5.0
-    u2 = errors**2 / max(float(np.mean(errors**2)), 1e-12)
-    fit = np.array([student_likelihood(u2, nu) for nu in DEGREES])
-    return float(DEGREES[np.flatnonzero(fit >= fit.max() - 1.0)[0]])
-
-
-def student_likelihood(u2: Floats, nu: float) -> float:
-    constant = gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * np.log(np.pi * (nu - 2))
-    return float(np.sum(constant - (nu + 1) / 2 * np.log1p(u2 / (nu - 2))))
-
-
-def squares(value: Floats, variance: Floats, weekday: Ints, lag: float, wobble: Floats) -> tuple[Floats, Floats]:
-    """Mean square of the standardised errors and how many there are, (n,) each."""
-    errors, known = errors_of(value, variance, weekday, lag, wobble)
-    degrees = known.sum(axis=0).astype(np.float64)
-    return (errors**2).sum(axis=0) / np.maximum(degrees, 1), degrees
-
-
-def standard_errors(value: Floats, variance: Floats, weekday: Ints, lag: float, wobble: Floats) -> Floats:
-    """All standardised errors of a family, each coordinate scaled to unit mean square."""
-    errors, known = errors_of(value, variance, weekday, lag, wobble)
-    scale = np.sqrt((errors**2).sum(axis=0) / np.maximum(known.sum(axis=0), 1))
-    return (errors / np.maximum(scale, 1e-9))[known & (scale > 1e-9)]
-
-
-def errors_of(value: Floats, variance: Floats, weekday: Ints, lag: float, wobble: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+def errors_of(value: Floats, variance: Floats, weekday: Ints, lag: Floats, wobble: Floats) -> tuple[Floats, NDArray[np.bool_], Floats]:
+    """Standardised one-step errors and which are known, (n_windows, n) each, and (n,) the variance of the last error."""
     errors, known = np.zeros(value.shape), np.zeros(value.shape, np.bool_)
-    recursive_residuals(value, variance, weekday, lag, wobble, errors, known)
-    return errors, known
+    _, last = recursive_residuals(value, variance, weekday, lag, wobble, errors, known)
+    return errors, known, last
 
 
 def log_likelihood(value: Floats, variance: Floats, weekday: Ints, lag: float, wobble: Floats) -> Floats:
     """(n,) of the reference, free of the weekday means."""
     errors, known = np.zeros(value.shape), np.zeros(value.shape, np.bool_)
-    spread = recursive_residuals(value, variance, weekday, lag, wobble, errors, known)
+    spread, _ = recursive_residuals(value, variance, weekday, np.full(len(wobble), lag), wobble, errors, known)
     return -0.5 * (spread + (errors**2).sum(axis=0))
 
 
 @njit(nogil=True, cache=True)
-def recursive_residuals(value: Floats, variance: Floats, weekday: Ints, lag: float, wobble: Floats, errors: Floats, known: NDArray[np.bool_]) -> Floats:
-    """Fills standardised one-step errors; returns (n,) the sum of their log variances."""
+def recursive_residuals(
+    value: Floats, variance: Floats, weekday: Ints, lag: Floats, wobble: Floats, errors: Floats, known: NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
+    """Fills standardised one-step errors; returns (n,) the sum of their log variances and the last variance."""
     n_windows, n = value.shape
-    spread = np.zeros(n)
+    spread, last = np.zeros(n), np.ones(n)
     for j in range(n):
         mean, cov = np.zeros(STATES), np.zeros((STATES, STATES))
         begin(mean, cov, wobble[j])
         gain = np.empty(STATES)
         for t in range(n_windows):
-            pass_time(mean, cov, lag, wobble[j])
+            pass_time(mean, cov, lag[j], wobble[j])
             if np.isfinite(value[t, j]):
                 f = gains(cov, weekday[t], variance[t, j], gain)
                 v = value[t, j] - mean[weekday[t]] - mean[WEEK]
                 if f < BURNT:
                     errors[t, j], known[t, j] = v / np.sqrt(f), True
                     spread[j] += np.log(f)
+                    last[j] = f
                 learn(mean, cov, gain, v, f)
-    return spread
+    return spread, last
 
 
 @njit(nogil=True, cache=True)

@@ -1,6 +1,6 @@
 """The watch: a reference, one promise, and a verdict after every window.
 
-The promise covers all coordinates and all time until an incident is acknowledged: only then may a new reference start new evidence, with half of what
+The promise covers all coordinates and all time until an incident is acknowledged: only then may a new reference start new evidence, with four fifths of what
 was left of the promise, so that the sum over all restarts stays within it. A reference that is changed in any other way is refused: evidence against a
 moving baseline means nothing (measured: 18 of 24 healthy worlds alarmed).
 """
@@ -23,6 +23,7 @@ from vernal.monitoring.summaries import N, Summary
 from vernal.monitoring.usual import WEEK, Floats, Ints
 
 PROMISE: Final = 0.01  # chance that a healthy world ever raises an alarm
+FIRST_SHARE: Final = 0.8  # of what is left of the promise, for one run
 LARGE: Final = 0.5  # with a short reference, the least shift that is spoken of, in units of the coordinate
 UNITS_OF_SD: Final = (Statistic.LOCATION, Statistic.TILT)
 
@@ -44,9 +45,9 @@ class Quiet(NamedTuple):
 class Verdict(NamedTuple):
     """What one window brought."""
 
-    alarms: tuple[Alarm, ...]  # new ones, strongest evidence first
+    alarms: tuple[Alarm, ...]  # new ones, by severity, then strongest evidence first
     evidence: Evidence
-    named: tuple[str, ...]  # columns and overall statistics that e-BH lists now, strongest first
+    named: tuple[str, ...]  # what e-BH lists now: columns, strongest first, then statistics of all rows
 
     @property
     def blocks_training(self) -> bool:
@@ -76,8 +77,8 @@ class Watch:
 
     @property
     def bound(self) -> float:
-        """This run's share of the promise: a half, a quarter after one restart, and so on."""
-        return self.promise * 0.5 ** (self.restarts + 1)
+        """This run's share of the promise: four fifths, and after each restart four fifths of what is left."""
+        return self.promise * FIRST_SHARE * (1.0 - FIRST_SHARE) ** self.restarts
 
     def judge(self, window: Window, segments: Mapping[str, Summary] | None = None, changes: Sequence[Change] = (), *, outcomes_only: bool = False) -> Verdict:
         """The verdict on the next window.
@@ -100,7 +101,7 @@ class Watch:
         evidence = self.bank.judge(value, variance, self.reference.weekday(window.number), due)
         self.rows += 0 if outcomes_only else window.summary.rows
         self.recent.append((window.number, segments or {}))
-        alarms = [self.alarm(window.number, group, changes) for group in self.raised(evidence)]
+        alarms = sorted((self.alarm(window.number, group, changes) for group in self.raised(evidence)), key=lambda alarm: alarm.severity)
         self.alarms += alarms
         return Verdict(tuple(alarms), evidence, self.names(evidence.listed()))
 
@@ -156,7 +157,9 @@ class Watch:
         return Harm.NONE_SEEN if self.judged[1] and self.judged[1][-1] >= since.first else Harm.UNKNOWN
 
     def names(self, listed: Ints) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(self.reference.name(self.reference.coordinates[j]) for j in listed))
+        """Columns before statistics of all rows: a column can be a cause, a loss of calibration is a symptom."""
+        found = [self.reference.coordinates[j] for j in listed]
+        return tuple(dict.fromkeys(self.reference.name(c) for c in sorted(found, key=lambda c: c.column < 0)))
 
     def quiet(self) -> Quiet:
         """How much the silence says."""
@@ -173,7 +176,8 @@ class Watch:
         if not self.reference.is_short:
             return ""
         weeks = len(self.reference.numbers) / WEEK
-        return f"The reference has {weeks:.1f} weeks of the 3 that are needed: only schema, data quality and shifts of {LARGE:g} or more are judged."
+        judged = f"only schema, data quality and shifts of {LARGE:g} or more are judged, without a promise"
+        return f"The reference has {weeks:.1f} weeks of the 3 that are needed: {judged}."
 
     def restarted(self, reference: Reference, incident: Incident | None = None) -> "Watch":
         """A new watch on a new reference, after a person acknowledged what the old one said.
