@@ -5,21 +5,20 @@ third one with 2 % missing; 15 categorical, Zipf 1.1, of 2 to 1,000 categories. 
 the true chance of an ordinary day. A world of kind *iid* never moves. *breathing*: a weekday effect (sd .03) and an AR(1) wobble (.6, sd .03) on every
 numeric location, category tilt and on the base rate, in units of sd. *heavy*: the same with Student shocks of 5 degrees. All of it follows from (seed, t).
 
-`cells` draws each row's cells from their exact distribution instead of drawing values and binning them (the seven columns that y depends on are drawn as values
-in both); `tests` of the false-alarm bench compare the two.
+`summary` draws the counts of a window from their exact distribution instead of drawing values and binning them; the seven columns that y depends on are
+drawn as values all the same. drift_false_alarms compares the two.
 """
 
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from vernal.monitoring.bins import BINS, CELLS, MISSING, OTHER, UNSEEN, Bins
 from vernal.monitoring.reference import Window
 from vernal.monitoring.schema import Column, Kind, Schema, Stream
-from vernal.monitoring.summaries import Outcomes, Summary
+from vernal.monitoring.summaries import Outcomes, Summary, fixed_point
 
 Floats = NDArray[np.float64]
 N_NUMERIC, N_ROWS, N_REFERENCE = 35, 5_000, 56
@@ -40,6 +39,8 @@ SCENARIOS: Final = {
     "unit": [f"n{UNIT:02d}"],
     "season": [f"n{c:02d}" for c in SEASON],
 }
+DEPENDENT: Final = np.array([*DRIVERS, N_NUMERIC, N_NUMERIC + 1 + DRIVER_CATEGORY])  # columns that y depends on, and the score
+INDEPENDENT: Final = np.setdiff1d(np.arange(N_NUMERIC + 1 + len(SIZES)), DEPENDENT)
 SCHEMA: Final = Schema.of(
     [Column(f"n{c:02d}") for c in range(N_NUMERIC)]
     + [Column("score", stream=Stream.PREDICTION)]
@@ -132,24 +133,20 @@ class World:
         label = random.random(n) < sigmoid(z @ self.weights(t) + effect + day.base)
         return z, category, z @ WEIGHTS + effect, label.astype(np.uint8)
 
-    def cells(self, t: int, frame: "Frame", n: int = N_ROWS) -> tuple[NDArray[np.uint8], Outcomes]:
-        """The cells of n rows of window t, in the same distribution as those of `rows`."""
+    def summary(self, t: int, frame: "Frame", n: int = N_ROWS) -> Summary:
+        """The summary of n rows of window t, in the same distribution as that of `rows`."""
         day, random = self.day(t), np.random.default_rng([self.seed, 1_000_000 + t])
         z, category, logit, label = self.drawn(t, day, random, n)
         numeric = np.stack([value_of(c, z[:, k]) for k, c in enumerate(DRIVERS)] + [logit], axis=1)
-        out = np.empty((n, len(SCHEMA.columns)), np.uint8)
-        drawn_cells(frame.probabilities(self, day), int(random.integers(1 << 62)), out)
-        known = frame.drivers.cells(numeric, category[:, None].astype(np.int64))
-        for k, c in enumerate((*DRIVERS, N_NUMERIC)):
-            kept = out[:, c] != MISSING
-            out[kept, c] = known[kept, k]
-        at = N_NUMERIC + 1 + DRIVER_CATEGORY
-        out[:, at] = np.where(out[:, at] == UNSEEN, UNSEEN, known[:, -1])
-        return out, Outcomes(sigmoid(logit), label)
-
-    def summary(self, t: int, frame: "Frame") -> Summary:
-        made = Summary.empty(frame.bins)
-        made.fold(*self.cells(t, frame), score_at=SCHEMA.score_at)
+        for k, c in enumerate(DRIVERS):
+            if day.lost[c]:
+                numeric[random.random(n) < day.lost[c], k] = np.nan
+        outcomes = Outcomes(sigmoid(logit), label)
+        known, made = Summary.of(frame.drivers, numeric, category[:, None], outcomes, score_at=len(DRIVERS)), Summary.empty(frame.bins)
+        made.flat[0], made.score[:], made.moments[:] = n, known.score, known.moments
+        drawn = frame.drawn(self, day, outcomes, random)
+        for whole, of_known, of_drawn in zip((made.counts, made.residual, made.weight), (known.counts, known.residual, known.weight), drawn, strict=True):
+            whole[DEPENDENT], whole[INDEPENDENT] = of_known, of_drawn
         return made
 
 
@@ -167,6 +164,21 @@ class Frame:
         self.z_edges = np.stack([z_of(c, row) for c, row in enumerate(self.edges)])  # (35, 33)
         self.top = [cell_of(size) for size in SIZES]
 
+    def drawn(self, world: World, day: Day, outcomes: Outcomes, random: np.random.Generator) -> tuple[NDArray[np.int64], ...]:
+        """Counts, residuals and weights (n_independent, CELLS) of the columns that y does not depend on.
+
+        Counts are multinomial. Given them, the rows in a cell are a random draw from all rows, so the sums over a cell have known means and covariances
+        (of sampling without replacement); they are drawn from their normal limit.
+        """
+        residual, weight, _ = fixed_point(outcomes)
+        n, shares = len(residual), self.probabilities(world, day)[INDEPENDENT]
+        counts = random.multinomial(n, shares / shares.sum(axis=1, keepdims=True))  # (n_independent, CELLS)
+        covariance = np.cov(residual, weight)
+        noise = random.standard_normal((*counts.shape, 2)) @ np.linalg.cholesky(covariance).T * np.sqrt(counts)[..., None]
+        noise -= (counts / n)[..., None] * noise.sum(axis=1, keepdims=True)
+        sums = np.rint(counts[..., None] * [residual.mean(), weight.mean()] + noise).astype(np.int64)
+        return counts.astype(np.int64), sums[..., 0], sums[..., 1]
+
     def probabilities(self, world: World, day: Day) -> Floats:
         """(51, CELLS); the score's row is left empty."""
         out = np.zeros((len(SCHEMA.columns), CELLS))
@@ -180,46 +192,6 @@ class Frame:
             out[N_NUMERIC + 1 + c] = shares
             out[N_NUMERIC + 1 + c, UNSEEN] = day.new[c]
         return out
-
-
-@njit(nogil=True, cache=True)
-def drawn_cells(shares: Floats, seed: int, out: NDArray[np.uint8]) -> None:
-    """Fills (n, n_columns) cells, each column from its own row of shares: Walker's alias method in 64 places, half of a splitmix64 number each."""
-    n, n_columns = out.shape
-    threshold, other = np.zeros((n_columns, 64), np.uint32), np.zeros((n_columns, 64), np.uint8)
-    for c in range(n_columns):
-        alias(shares[c], threshold[c], other[c])
-    state, bits, have = np.uint64(seed), np.uint64(0), False
-    for i in range(n):
-        for c in range(n_columns):
-            if have:
-                half = np.uint32(bits >> np.uint64(32))
-            else:
-                state += np.uint64(0x9E3779B97F4A7C15)
-                z = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-                z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-                bits = z ^ (z >> np.uint64(31))
-                half = np.uint32(bits & np.uint64(0xFFFFFFFF))
-            have = not have
-            k = half >> np.uint32(26)
-            out[i, c] = np.uint8(k) if (half & np.uint32(0x3FFFFFF)) < threshold[c, k] else other[c, k]
-
-
-@njit(nogil=True, cache=True)
-def alias(share: Floats, threshold: NDArray[np.uint32], other: NDArray[np.uint8]) -> None:
-    """Walker's table: place k keeps k with chance threshold / 2^26, and else gives `other`."""
-    left = np.zeros(64)
-    left[: len(share)] = share * 64.0 / share.sum()
-    done = np.zeros(64, np.bool_)
-    for _ in range(64):
-        small, large = -1, 0
-        for k in range(64):
-            if not done[k] and (small < 0 or left[k] < left[small]):
-                small = k
-            if (not done[k] and left[k] >= left[large]) or done[large]:
-                large = k
-        threshold[small], other[small], done[small] = np.uint32(min(max(left[small], 0.0), 1.0) * 0x4000000), large, True
-        left[large] -= 1.0 - left[small] if large != small else 0.0
 
 
 def past(world: World, frame: Frame, windows: int = N_REFERENCE) -> list[Window]:

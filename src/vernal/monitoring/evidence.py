@@ -27,6 +27,7 @@ SLOTS: Final = RECENT + OLDER
 SIZES: Final = (0.7, 2.0, 6.0)  # sd of the bets' shifts, in sd of one window's error
 MEAN_WAIT: Final = 400.0  # windows; half of the capital bets on early starts, half is spread with this mean
 MOST_LOG: Final = 600.0  # evidence is counted up to exp(600)
+NEGLIGIBLE: Final = -4.0  # log of a capital that is not worth counting
 NORMAL_Z: Final = 1.959963984540054
 
 
@@ -78,6 +79,7 @@ class Bank:
         self.born = np.full((n, SLOTS), -1, np.int32)
         self.response = np.zeros((n, SLOTS, STATES), np.float32)
         self.gain, self.information = np.zeros((n, SLOTS)), np.zeros((n, SLOTS))
+        self.stake = np.zeros((n, SLOTS))  # log of the capital on each start
         self.log_e = np.full(n, -np.inf)
 
     def learn(self, value: Floats, variance: Floats, weekday: int) -> None:
@@ -95,7 +97,7 @@ class Bank:
     def step(self, value: Floats, variance: Floats, weekday: int, due: NDArray[np.bool_], watching: bool) -> None:
         step(
             value, variance, weekday, due, watching, *self.usual, self.unit, self.side, self.mean, self.cov, self.squares, self.degrees, self.steps,
-            self.born, self.response, self.gain, self.information, self.log_e,
+            self.born, self.response, self.gain, self.information, self.stake, self.log_e,
         )  # fmt: skip
 
     def evidence(self) -> Evidence:
@@ -177,7 +179,7 @@ def normal_of(t: float, degrees: float) -> float:
 def step(
     value: Floats, variance: Floats, weekday: int, due: NDArray[np.bool_], watching: bool, lag: Floats, wobble: Floats, prior: Floats,
     table: Floats, unit: Floats, side: NDArray[np.int8], mean: Floats, cov: Floats, squares: Floats, degrees: Floats, steps: Ints, born: NDArray[np.int32],
-    response: NDArray[np.float32], gain: Floats, information: Floats, log_e: Floats,
+    response: NDArray[np.float32], gain: Floats, information: Floats, stake: Floats, log_e: Floats,
 ) -> None:  # fmt: skip
     """One window for all coordinates."""
     toward = np.empty(STATES)
@@ -196,23 +198,23 @@ def step(
             if watching:
                 z = looked_up(normal_of(error / sd, prior[j] + degrees[j]), table[j])
                 steps[j] += 1
-                open_bet(steps[j], born[j], response[j], gain[j], information[j])
+                open_bet(steps[j], born[j], response[j], gain[j], information[j], stake[j])
                 trace(z, unit[j] / sd, weekday, toward, f, born[j], response[j], gain[j], information[j])
-                log_e[j] = summed(born[j], gain[j], information[j], side[j])
+                log_e[j] = summed(born[j], gain[j], information[j], stake[j], side[j])
             squares[j] += error * error / f
             degrees[j] += 1.0
         learn(mean[j], cov[j], toward, error, f)
 
 
 @njit(nogil=True, cache=True)
-def open_bet(k: int, born: NDArray[np.int32], response: NDArray[np.float32], gain: Floats, information: Floats) -> None:
+def open_bet(k: int, born: NDArray[np.int32], response: NDArray[np.float32], gain: Floats, information: Floats, stake: Floats) -> None:
     """Puts the bet on a start at window k where the bet of 16 windows ago was, which moves on if it is one of every fourth."""
     at = k % RECENT
     if born[at] >= 0 and born[at] % EVERY == 0:
         to = RECENT + (born[at] // EVERY) % OLDER
-        born[to], gain[to], information[to] = born[at], gain[at], information[at]
+        born[to], gain[to], information[to], stake[to] = born[at], gain[at], information[at], stake[at]
         response[to] = response[at]
-    born[at], gain[at], information[at] = k, 0.0, 0.0
+    born[at], gain[at], information[at], stake[at] = k, 0.0, 0.0, math.log(start_weight(k))
     response[at] = 0.0
 
 
@@ -232,14 +234,16 @@ def trace(
 
 
 @njit(nogil=True, cache=True)
-def summed(born: NDArray[np.int32], gain: Floats, information: Floats, side: int) -> float:
-    """Log of the capital over all starts that are still held."""
+def summed(born: NDArray[np.int32], gain: Floats, information: Floats, stake: Floats, side: int) -> float:
+    """Log of the capital over all starts that are still held; those that cannot matter are not counted, which only lowers it."""
     top, total = -np.inf, 0.0
     for a in range(SLOTS):
         if born[a] >= 0:
-            log_bet = math.log(start_weight(born[a])) + bet(gain[a], information[a], side)
+            if stake[a] + 0.5 * gain[a] * gain[a] / max(information[a], 1e-300) < NEGLIGIBLE:
+                continue
+            log_bet = stake[a] + bet(gain[a], information[a], side)
             if log_bet > top:
                 total, top = total * math.exp(top - log_bet) + 1.0, log_bet
             else:
                 total += math.exp(log_bet - top)
-    return top + math.log(total)
+    return top + math.log(total) if total > 0.0 else NEGLIGIBLE
