@@ -25,6 +25,7 @@ from vernal.monitoring.summaries import Summary
 
 WINDOWS, MOST = 500, 4
 LIVES = {"breathing": 200, "iid": 200, "heavy": 40}
+COMPARED = ("location", "spread", "skew", "tilt", "shape", "residual")
 PEER_WINDOWS = {"evidently": 20, "nannyml": 60, "alibi": 20}
 
 
@@ -61,10 +62,11 @@ def run() -> dict[str, Any]:
         holds=all(alarmed[kind] <= MOST * LIVES[kind] / 200 for kind in ("breathing", "iid")),
         baselines={f"share of windows with an alarm: {peer}": share for peer, share in peers.items()},
         seeds=list(range(max(LIVES.values()))),
-        notes=f"any severity counts; breathing: weekday effect sd .03 and AR(1) .6 sd .03 on every location, tilt and the base rate; heavy: the same with Student "
-        f"shocks of 5 degrees. Counts are drawn from their exact multinomial (residual sums of columns y does not depend on: their normal limit); against real "
-        f"rows of the same windows the coordinates differ by sd {like['sd']:.2f} of what sampling gives, at most {like['largest']:.1f}. Peers at their defaults "
-        f"({', '.join(p for of in PACKAGES.values() for p in of)}), features only, 35 windows of reference, {PEER_WINDOWS} windows judged, seed 0",
+        notes="any severity counts; breathing: weekday effect sd .03 and AR(1) .6 sd .03 on every location, tilt and the base rate; heavy: the same with "
+        "Student shocks of 5 degrees. Counts are drawn from their exact multinomial (residual sums of columns y does not depend on: their normal limit); "
+        f"against real rows of the same windows the coordinates differ by sd {like['sd']:.2f} of what sampling gives, at most {like['largest']:.1f}. "
+        f"Peers at their defaults ({', '.join(p for of in PACKAGES.values() for p in of)}), features only, 35 windows of reference, seed 0, windows judged: "
+        f"{', '.join(f'{peer} {n}' for peer, n in PEER_WINDOWS.items())}",
     )
     return found
 
