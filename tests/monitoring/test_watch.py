@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from stall import HEALTHY, Trouble, reference, summary
 
+from vernal.clock import ManualClock
 from vernal.errors import MonitoringError
 from vernal.monitoring.alarms import Harm, Severity
 from vernal.monitoring.causes import Change
 from vernal.monitoring.reference import Window
 from vernal.monitoring.watch import Incident, Verdict, Watch
+from vernal.release import Lineage, ReleaseStore
 
 REFERENCE = reference(35)
 SEGMENTS = {"device=android": summary(901), "device=web": summary(902)}
@@ -150,3 +152,17 @@ def test_a_short_reference_still_sees_a_large_effect() -> None:
     watch = Watch(reference(10))
     alarms = [a for t in range(4) for a in watch.judge(Window(10 + t, summary(30 + t, 2_000, Trouble(price=1.5)))).alarms]
     assert "price" in {a.column for a in alarms}
+
+
+def test_a_watch_goes_on_after_a_restart_as_if_there_had_been_none(tmp_path) -> None:
+    watch, _ = after(Trouble(missing=0.08), 4, 2)
+    store = ReleaseStore(tmp_path, ManualClock())
+    draft = store.draft()
+    watch.put(draft)
+    kept = store.open(store.commit(draft, Lineage(log_from=1, log_to=2, as_of=0, config="", plan="", code="", seed=0), {}).name)
+    opened = Watch.opened(REFERENCE, kept)
+    assert opened.alarms == watch.alarms
+    for t in range(41, 45):
+        first, second = (w.judge(Window(t, summary(t))) for w in (watch, opened))
+        assert (first.evidence.log_e == second.evidence.log_e).all()
+        assert first.named == second.named

@@ -142,7 +142,8 @@ class Yardstick(NamedTuple):
     def read_outcomes(self, table: Floats, summary: Summary) -> None:
         m = summary.moments / np.where(np.arange(len(summary.moments)) <= Y, 1.0, ONE)
         r_centred, information = m[RL] - self.centre * m[R], m[WLL] - 2 * self.centre * m[WL] + self.centre**2 * m[W]
-        put(table, S.RATE, -1, *arcsine(m[Y], m[N]))
+        rate, noise = arcsine(m[Y], m[N])
+        put(table, S.RATE, -1, float(rate), float(noise))
         put(table, S.BIAS, -1, m[R] / m[W], 1.0 / m[W])
         put(table, S.SLOPE, -1, r_centred / max(information, 1e-9), 1.0 / max(information, 1e-9))
         put(table, S.EXCESS_LOSS, -1, -m[RL] / m[N], m[WLL] / m[N] ** 2)

@@ -27,6 +27,7 @@ SLOTS: Final = RECENT + OLDER
 SIZES: Final = (0.7, 2.0, 6.0)  # sd of the bets' shifts, in sd of one window's error
 MEAN_WAIT: Final = 400.0  # windows; half of the capital bets on early starts, half is spread with this mean
 MOST_LOG: Final = 600.0  # evidence is counted up to exp(600)
+STATE: Final = ("mean", "cov", "squares", "degrees", "steps", "born", "response", "gain", "information", "stake", "log_e")  # what a bank is made of
 NEGLIGIBLE: Final = -4.0  # log of a capital that is not worth counting
 NORMAL_Z: Final = 1.959963984540054
 

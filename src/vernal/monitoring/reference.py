@@ -183,4 +183,4 @@ class Reference:
         bins = Bins.of(part["edges"], known)
         total, *rest = (Summary(bins.fingerprint, bins.n_columns, flat) for flat in part["totals"])
         past = Past(total, part["numbers"], Readout(*part["readouts"]), dict(zip(about["segments"], rest, strict=True)))
-        return cls(msgspec.convert(about["schema"], Schema), bins, past, Usual(*part["usual"], part["tails"]))
+        return cls(msgspec.convert(about["schema"], Schema), bins, past, Usual(part["usual"][0], part["usual"][1], part["usual"][2], part["tails"]))

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,12 +17,13 @@ from vernal.errors import MonitoringError
 from vernal.monitoring.alarms import Alarm, Harm, Span, severity_of, size_of
 from vernal.monitoring.causes import Change, carrier, changes_within
 from vernal.monitoring.coordinates import QUALITY, Statistic
-from vernal.monitoring.evidence import RECENT, Bank, Evidence
-from vernal.monitoring.reference import Reference, Window
+from vernal.monitoring.evidence import RECENT, STATE, Bank, Evidence
+from vernal.monitoring.reference import Drafted, Opened, Reference, Window
 from vernal.monitoring.schema import Stream
 from vernal.monitoring.summaries import N, Summary
 from vernal.monitoring.usual import WEEK, Floats, Ints
 
+NAME: Final = "watch"
 PROMISE: Final = 0.01  # chance that a healthy world ever raises an alarm
 FIRST_SHARE: Final = 0.8  # of what is left of the promise, for one run
 LARGE: Final = 0.5  # with a short reference, the least shift that is spoken of, in units of the coordinate
@@ -117,23 +119,23 @@ class Watch:
                 numbers.append(window.number)
         return np.where(self.is_outcome, parts[1], parts[0])
 
-    def raised(self, evidence: Evidence) -> list[Ints]:
+    def raised(self, evidence: Evidence) -> list[list[int]]:
         """New alarms: the coordinates of each, strongest first."""
         crossed = evidence.alone(self.bound)
         if evidence.crosses(self.bound) and not self.alarmed.any() and not crossed.any():
             crossed[evidence.listed() if len(evidence.listed()) else [int(np.argmax(evidence.log_e + np.log(evidence.weight)))]] = True
-        new = np.flatnonzero(crossed & ~self.alarmed)
+        new: list[int] = np.flatnonzero(crossed & ~self.alarmed).tolist()
         if self.reference.is_short:
-            new = np.array([j for j in new if self.is_quality[j] or abs(self.bank.size(j)[0]) >= LARGE], np.int64)
+            new = [j for j in new if self.is_quality[j] or abs(self.bank.size(j)[0]) >= LARGE]
         self.alarmed[new] = True
         groups: dict[tuple[int, bool], list[int]] = {}
         for j in sorted(new, key=lambda j: -evidence.log_e[j]):
-            c = self.reference.coordinates[j]
-            groups.setdefault((c.column if c.column >= 0 else -1 - j, bool(self.is_quality[j])), []).append(int(j))
-        return [np.array(group) for group in groups.values()]
+            column = self.reference.coordinates[j].column
+            groups.setdefault((column if column >= 0 else -1 - j, bool(self.is_quality[j])), []).append(j)
+        return list(groups.values())
 
-    def alarm(self, number: int, group: Ints, changes: Sequence[Change]) -> Alarm:
-        j, reference = int(group[0]), self.reference
+    def alarm(self, number: int, group: list[int], changes: Sequence[Change]) -> Alarm:
+        j, reference = group[0], self.reference
         c = reference.coordinates[j]
         since = self.span(j)
         segment, share = carrier(reference, j, [s for n, s in self.recent if n >= since.first])
@@ -190,3 +192,22 @@ class Watch:
         if incident is None or not self.alarms:
             raise MonitoringError.late_baseline("a new one without an acknowledged incident" if incident is None else "a new one though nothing alarmed")
         return Watch(reference, self.promise, self.restarts + 1)
+
+    def put(self, draft: Drafted) -> None:
+        """Writes where the watch stands, so that it goes on after a restart as if there had been none."""
+        about = {"promise": self.promise, "restarts": self.restarts, "judged": self.judged, "rows": self.rows}
+        draft.put_json(NAME, about | {"alarms": msgspec.to_builtins(self.alarms)})
+        for name in (*STATE, "alarmed"):
+            draft.put_array(f"{NAME}_{name}", self.alarmed if name == "alarmed" else getattr(self.bank, name))
+
+    @classmethod
+    def opened(cls, reference: Reference, kept: Opened) -> "Watch":
+        """The watch that was put, on the reference it was put with; what segments did in the last windows is not kept."""
+        about = kept.json(NAME)
+        watch = cls(reference, about["promise"], about["restarts"])
+        watch.judged, watch.rows = about["judged"], about["rows"]
+        watch.alarms = msgspec.convert(about["alarms"], list[Alarm])
+        watch.alarmed[:] = kept.array(f"{NAME}_alarmed")
+        for name in STATE:
+            getattr(watch.bank, name)[:] = kept.array(f"{NAME}_{name}")
+        return watch
