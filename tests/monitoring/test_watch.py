@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from stall import HEALTHY, Trouble, reference, summary
+from stall import BINS, HEALTHY, SCHEMA, Trouble, reference, rows, summary
 
 from vernal.clock import ManualClock
 from vernal.errors import MonitoringError
 from vernal.monitoring.alarms import Harm, Severity
 from vernal.monitoring.causes import Change
-from vernal.monitoring.reference import Window
+from vernal.monitoring.reference import Reference, Window
+from vernal.monitoring.summaries import Summary
 from vernal.monitoring.watch import Incident, Verdict, Watch
 from vernal.release import Lineage, ReleaseStore
 
@@ -94,6 +95,29 @@ def test_outcomes_may_come_later_than_rows() -> None:
     assert {str(a.statistic) for a in late.alarms} & {"bias", "rate", "excess_loss", "entropy"}
     with pytest.raises(MonitoringError, match="judged once"):
         watch.judge(Window(35, summary(50)), outcomes_only=True)
+
+
+def test_a_window_without_rows_is_an_alarm_of_volume() -> None:
+    watch = Watch(REFERENCE)
+    watch.judge(Window(35, summary(1)))
+    alarms = [a for t in (36, 37) for a in watch.judge(Window(t, summary(1, 0))).alarms]
+    assert [(str(a.statistic), a.blocks_training) for a in alarms] == [("volume", True)]
+    assert "the number of rows per window fell from 2" in alarms[0].sentence()
+
+
+def test_windows_too_small_to_judge_are_judged_for_volume_only() -> None:
+    windows = [Window(t, summary(t, 40)) for t in range(28)]
+    watch = Watch(Reference.of(SCHEMA, BINS, windows))
+    verdict = watch.judge(Window(28, summary(99, 40, Trouble(missing=1.0))))
+    assert verdict.alarms == ()
+    assert watch.bank.steps.sum() == 1
+
+
+def test_a_column_that_turns_constant_is_an_alarm() -> None:
+    numeric, categorical, outcomes = rows(3, 2_000)
+    numeric[:, 1] = 0.3
+    alarms = Watch(REFERENCE).judge(Window(35, Summary.of(BINS, numeric, categorical, outcomes, SCHEMA.score_at))).alarms
+    assert "weight" in {a.column for a in alarms}
 
 
 def test_an_alarm_is_raised_once() -> None:

@@ -17,7 +17,7 @@ from vernal.monitoring.coordinates import QUALITY, SHARES, Coordinate, Readout, 
 from vernal.monitoring.evidence import Bank
 from vernal.monitoring.schema import BUDGET, Schema, Stream
 from vernal.monitoring.summaries import N, Summary
-from vernal.monitoring.usual import WEEK, Floats, Ints, Usual
+from vernal.monitoring.usual import WEEK, Floats, Ints, Usual, seen_mean
 
 ENOUGH: Final = 21  # windows; with fewer, weekdays and wobble cannot be told apart
 GUESSED_SD: Final = (0.10, 0.05)  # of a wobble nothing is known of: other coordinates, data quality
@@ -118,7 +118,7 @@ class Reference:
 
     def bank(self) -> Bank:
         """A bank that has learned this reference and judged nothing."""
-        noise = np.nan_to_num(np.nanmean(np.where(np.isnan(self.readouts.value), np.nan, self.readouts.variance), axis=0), nan=1.0)
+        noise = seen_mean(self.readouts.variance, self.readouts.value)
         unit = np.sqrt(self.usual.wobble * (1.0 - self.usual.lag**2) + noise)
         bank = Bank(self.usual, self.weights(), unit, self.sides())
         for number, value, variance in zip(self.numbers, *self.readouts, strict=True):
@@ -134,15 +134,13 @@ class Reference:
 
     def sides(self) -> NDArray[np.int8]:
         """(n,) +1 for shares too rare to fall noticeably, whose counts are far from normal below their mean."""
-        mean, noise = self.means(), np.nan_to_num(np.nanmean(self.readouts.variance, axis=0), nan=1.0)
-        share = share_of(mean)
+        share, noise = share_of(self.means()), seen_mean(self.readouts.variance, self.readouts.value)
         of_shares = np.array([c.statistic in SHARES for c in self.coordinates])
         return (of_shares & (share < RARE * noise)).astype(np.int8) - (of_shares & (1.0 - share < RARE * noise)).astype(np.int8)
 
     def means(self) -> Floats:
         """(n,) mean of each coordinate over the reference."""
-        seen = ~np.isnan(self.readouts.value)
-        return np.where(seen, self.readouts.value, 0.0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+        return seen_mean(self.readouts.value, self.readouts.value, unseen=0.0)
 
     def name(self, coordinate: Coordinate) -> str:
         """The column's name, or the statistic's own for all rows."""

@@ -72,7 +72,7 @@ class Usual(NamedTuple):
 
 def fitted_family(value: Floats, variance: Floats, weekday: Ints) -> tuple[float, Floats, float]:
     """Lag, wobble (n,) and prior of one family's coordinates."""
-    n, noise = value.shape[1], np.nanmean(np.where(np.isnan(value), np.nan, variance), axis=0)
+    n, noise = value.shape[1], seen_mean(variance, value)
     sizes = noise * SIZES[:, None]  # (n_sizes, n)
     likelihood = np.array([[log_likelihood(value, variance, weekday, lag, size) for size in sizes] for lag in LAGS])  # (n_lags, n_sizes, n)
     posterior, evidence = shrunk(likelihood)
@@ -84,6 +84,13 @@ def fitted_family(value: Floats, variance: Floats, weekday: Ints) -> tuple[float
     errors, known, _ = errors_of(value, variance, weekday, np.full(n, lag), common)
     degrees = known.sum(axis=0).astype(np.float64)
     return lag, wobble, prior_degrees((errors**2).sum(axis=0) / np.maximum(degrees, 1), degrees)
+
+
+def seen_mean(of: Floats, value: Floats, unseen: float = 1.0) -> Floats:
+    """(n,) mean over the windows in which a coordinate was observed; `unseen` where it never was."""
+    seen = np.isfinite(value)
+    n = seen.sum(axis=0)
+    return np.where(n > 0, np.where(seen, of, 0.0).sum(axis=0) / np.maximum(n, 1), unseen)
 
 
 def shrunk(likelihood: Floats) -> tuple[Floats, Floats]:

@@ -154,7 +154,9 @@ class Watch:
         return Span(*(numbers[min(max(k - 1 + max(unobserved, 0), 0), len(numbers) - 1)] for k in self.bank.since(j)))
 
     def harm(self, stream: Stream, since: Span) -> Harm:
-        if stream == Stream.OUTCOME or bool(np.any(self.alarmed & self.is_outcome)):
+        """An outcome that changed with it, or after it, is harm."""
+        changed = (self.span(int(j)).latest >= since.earliest - 1 for j in np.flatnonzero(self.alarmed & self.is_outcome))
+        if stream == Stream.OUTCOME or any(changed):
             return Harm.HARMFUL
         return Harm.NONE_SEEN if self.judged[1] and self.judged[1][-1] >= since.first else Harm.UNKNOWN
 
