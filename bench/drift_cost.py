@@ -84,6 +84,20 @@ def per_row_us(rows: int, batch: int, outcomes: bool) -> float:
     return float(np.median(taken))
 
 
+def one_by_one_us(rows: int) -> float:
+    """Median us of CPU per row when each row comes in a call of its own, into a summary that is kept open."""
+    made = World(0, windows=1).rows(0, rows)
+    numeric, categorical = made.numeric[:, :N_NUMERIC].copy(), made.categorical
+    bins, taken = Bins.frozen(numeric, categorical), []
+    summary = Summary.empty(bins)
+    for _ in range(5):
+        began = time.process_time()
+        for k in range(rows):
+            summary.fold(bins.cells(numeric[k : k + 1], categorical[k : k + 1]))
+        taken.append((time.process_time() - began) / rows * 1e6)
+    return float(np.median(taken))
+
+
 def same_bytes(shards: int = 1_000, rows: int = 100_000) -> bool:
     """Whether shards merged in five random orders, and in a tree, give the bytes of the whole."""
     made, random = World(0, windows=1).rows(0, rows), np.random.default_rng(0)
@@ -139,6 +153,7 @@ def run() -> dict[str, Any]:
         "extra MB": (mine.peak_bytes - nothing.peak_bytes) / 1e6,
         "times less CPU than Evidently": there / mine.cpu_s,
         "us per request row": per_row_us(65_536, 1_024, outcomes=False),
+        "us per row in a call of its own": one_by_one_us(8_192),
         "us per row with its label": per_row_us(65_536, 1_024, outcomes=True),
         "state MB": mine.value["state bytes"] / 1e6,
         "same bytes": same_bytes(),

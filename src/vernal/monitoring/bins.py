@@ -40,6 +40,7 @@ class Bins(NamedTuple):
     table: Keys  # open-addressed: slots of all columns one after another
     place: Cells  # cell of each slot, EMPTY where there is no key
     slot: Keys  # (n_categorical + 1,) where a column's slots start; each length is a power of two
+    fingerprint: bytes  # 16 bytes; summaries of equal fingerprints add up
 
     @classmethod
     def frozen(cls, numeric: Floats, categorical: Keys) -> Self:
@@ -67,19 +68,12 @@ class Bins(NamedTuple):
             np.concatenate([empty, *(t for t, _ in tables)]),
             np.concatenate([np.empty(0, np.uint8), *(p for _, p in tables)]),
             starts([t for t, _ in tables]),
+            digest_of(padded, *known),
         )
 
     @property
     def n_columns(self) -> int:
         return len(self.edges) + len(self.start) - 1
-
-    @property
-    def fingerprint(self) -> bytes:
-        """16 bytes; summaries of equal fingerprints add up."""
-        digest = hashlib.blake2b(digest_size=16)
-        for part in (self.edges, self.known, self.start):
-            digest.update(np.ascontiguousarray(part).tobytes())
-        return digest.digest()
 
     def category(self, column: int, cell: int) -> int:
         """The key that a top cell of the column-th categorical column stands for."""
@@ -94,6 +88,13 @@ class Bins(NamedTuple):
         numeric_cells(numeric, self.edges, out)
         category_cells(categorical, self.table, self.place, self.slot, out[:, len(self.edges) :])
         return out
+
+
+def digest_of(*parts: Floats | Keys) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little") + np.ascontiguousarray(part).tobytes())
+    return digest.digest()
 
 
 def edges_of(column: Floats) -> Floats:
