@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from vernal.monitoring import tails
 from vernal.monitoring.usual import Usual, errors_of
@@ -64,12 +63,3 @@ def test_heavy_shocks_make_far_errors_ordinary() -> None:
     ]
     assert fitted[0] > 5.8
     assert fitted[1] < 4.8
-
-
-@pytest.mark.parametrize("degrees", [3.0, 5.0, 30.0])
-def test_tails_are_those_of_student_shocks_without_noise_and_normal_without_shocks(degrees: float) -> None:
-    place = tails.DEGREES.tolist().index(degrees)
-    for sd in (1, 4, 10):
-        tail = np.exp(tails.log_tables()[1][:, place, sd * tails.PER_SD])
-        assert tail[-1] == pytest.approx(stats.t.sf(sd * np.sqrt(degrees / (degrees - 2)), degrees), rel=0.1)
-        assert tail[0] == pytest.approx(stats.norm.sf(sd), rel=1e-6)
