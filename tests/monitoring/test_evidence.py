@@ -17,7 +17,7 @@ REFERENCE = 56
 def exact(n: int) -> Usual:
     """The true null of `breathing`."""
     normal = np.tile(tails.DEGREES[-1] == tails.DEGREES, (n, 1)).astype(float)
-    return Usual(np.full(n, 0.6), np.full(n, 9e-4), np.full(n, 1e6), tails.normal_tables(normal, np.zeros(n)))
+    return Usual(np.full(n, 0.6), np.full(n, 9e-4), np.full(n, 1e6), np.zeros(n), np.full(n, 1e3), tails.normal_tables(normal, np.zeros(n)))
 
 
 def bank_of(value: np.ndarray, usual: Usual, side: int = 0) -> Bank:
@@ -82,6 +82,26 @@ def test_a_bet_on_one_side_never_wins_from_the_other() -> None:
     value = breathing(3, REFERENCE + 3, 2)
     value[REFERENCE:, 0] -= 0.4
     assert judged(bank_of(value, exact(2), side=1), value)[-1].log_e[0] < 0
+
+
+def test_when_a_leader_is_far_out_it_speaks_alone() -> None:
+    value = breathing(7, REFERENCE + 3, 2)
+    value[REFERENCE:] += 0.4
+    bank = Bank(exact(2), np.full(2, 0.5), np.full(2, 0.03), np.zeros(2, np.int8), np.array([-1, 0]))
+    for t in range(REFERENCE):
+        bank.learn(value[t], np.full(2, NOISE), t % 7)
+    last = judged(bank, value)[-1]
+    assert last.log_e[0] > 12
+    assert bank.steps.tolist() == [3, 0]
+
+
+def test_what_is_left_of_a_large_shock_is_followed_rather_than_taken_for_a_shift() -> None:
+    value = breathing(13, REFERENCE + 6, 200, heavy=True)
+    usual = Usual.fitted(value[:REFERENCE], np.full((REFERENCE, 200), NOISE), np.arange(REFERENCE) % 7, ["location"] * 200)
+    value[REFERENCE:] += (0.25 * 0.6 ** np.arange(6))[:, None]
+    bank = bank_of(value, usual)
+    first, *later = judged(bank, value)
+    assert np.median(later[-1].log_e) < np.median(first.log_e) + 2
 
 
 def test_the_same_window_again_and_again_raises_nothing() -> None:

@@ -28,6 +28,9 @@ SIZES: Final = (0.7, 2.0, 6.0)  # sd of the bets' shifts, in sd of one window's 
 MEAN_WAIT: Final = 400.0  # windows; half of the capital bets on early starts, half is spread with this mean
 MOST_LOG: Final = 600.0  # evidence is counted up to exp(600)
 STATE: Final = ("mean", "cov", "squares", "degrees", "steps", "born", "response", "gain", "information", "stake", "log_e")  # what a bank is made of
+FAR: Final = (
+    4.0  # sd from the weekday's mean beyond which a leader speaks alone: a large shock of a column's location moves its other statistics too, and not linearly
+)
 NEGLIGIBLE: Final = -4.0  # log of a capital that is not worth counting
 NORMAL_Z: Final = 1.959963984540054
 
@@ -62,7 +65,7 @@ class Evidence(NamedTuple):
 class Bank:
     """The e-processes of n coordinates, each with its own filter of what is usual."""
 
-    def __init__(self, usual: Usual, weight: Floats, unit: Floats, side: NDArray[np.int8]) -> None:
+    def __init__(self, usual: Usual, weight: Floats, unit: Floats, side: NDArray[np.int8], leader: Ints | None = None) -> None:
         """A bank that has seen nothing.
 
         Parameters
@@ -70,9 +73,11 @@ class Bank:
         weight : (n,) share of the promise, sums to 1
         unit : (n,) about one sd of one window's error
         side : (n,) +1 bets on increases only (rare counts), -1 on decreases only, 0 on both
+        leader : (n,) place, before its own, of the coordinate that speaks for this one when it is far out itself; -1 without one
         """
         n = len(weight)
         self.usual, self.weight, self.unit, self.side = usual, weight, unit, side
+        self.leader = np.full(n, -1, np.int64) if leader is None else leader
         self.mean, self.cov = np.zeros((n, STATES)), np.zeros((n, STATES, STATES))
         start_filters(self.mean, self.cov, usual.wobble)
         self.squares, self.degrees = np.zeros(n), np.zeros(n)
@@ -97,8 +102,8 @@ class Bank:
 
     def step(self, value: Floats, variance: Floats, weekday: int, due: NDArray[np.bool_], watching: bool) -> None:
         step(
-            value, variance, weekday, due, watching, *self.usual, self.unit, self.side, self.mean, self.cov, self.squares, self.degrees, self.steps,
-            self.born, self.response, self.gain, self.information, self.stake, self.log_e,
+            value, variance, weekday, due, watching, *self.usual, self.unit, self.side, self.leader, self.mean, self.cov, self.squares, self.degrees,
+            self.steps, self.born, self.response, self.gain, self.information, self.stake, self.log_e,
         )  # fmt: skip
 
     def evidence(self) -> Evidence:
@@ -179,32 +184,49 @@ def normal_of(t: float, degrees: float) -> float:
 @njit(nogil=True, cache=True)
 def step(
     value: Floats, variance: Floats, weekday: int, due: NDArray[np.bool_], watching: bool, lag: Floats, wobble: Floats, prior: Floats,
-    table: Floats, unit: Floats, side: NDArray[np.int8], mean: Floats, cov: Floats, squares: Floats, degrees: Floats, steps: Ints, born: NDArray[np.int32],
-    response: NDArray[np.float32], gain: Floats, information: Floats, stake: Floats, log_e: Floats,
+    share: Floats, heavy: Floats, table: Floats, unit: Floats, side: NDArray[np.int8], leader: Ints, mean: Floats, cov: Floats, squares: Floats,
+    degrees: Floats, steps: Ints, born: NDArray[np.int32], response: NDArray[np.float32], gain: Floats, information: Floats, stake: Floats,
+    log_e: Floats,
 ) -> None:  # fmt: skip
     """One window for all coordinates."""
-    toward = np.empty(STATES)
+    toward, far = np.empty(STATES), np.zeros(len(value), np.bool_)
     for j in range(len(value)):
         if not due[j]:
             continue
         pass_time(mean[j], cov[j], lag[j], wobble[j])
         response[j, :, WEEK] *= np.float32(lag[j])
-        if not np.isfinite(value[j]):
+        if not np.isfinite(value[j]) or (leader[j] >= 0 and far[leader[j]]):
             continue
         f = gains(cov[j], weekday, variance[j], toward)
         error = value[j] - mean[j, weekday] - mean[j, WEEK]
         if f < BURNT:
             scale = max((prior[j] + squares[j]) / (prior[j] + degrees[j]), 1.0)  # sampling noise is known: less than that is luck, or a count that was always 0
             sd = math.sqrt(f * scale)
+            far[j] = abs(value[j] - mean[j, weekday]) > FAR * math.sqrt((wobble[j] + variance[j]) * scale)
+            widened = widen(error * error / f, f, share[j], heavy[j], toward)
             if watching:
                 z = looked_up(normal_of(error / sd, prior[j] + degrees[j]), table[j])
                 steps[j] += 1
                 open_bet(steps[j], born[j], response[j], gain[j], information[j], stake[j])
-                trace(z, unit[j] / sd, weekday, toward, f, born[j], response[j], gain[j], information[j])
+                trace(z, unit[j] / sd, weekday, toward, widened, born[j], response[j], gain[j], information[j])
                 log_e[j] = summed(born[j], gain[j], information[j], stake[j], side[j])
             squares[j] += error * error / f
             degrees[j] += 1.0
+            cov[j, WEEK, WEEK] += widened - f
+            f = widened
         learn(mean[j], cov[j], toward, error, f)
+
+
+@njit(nogil=True, cache=True)
+def widen(square: float, f: float, share: float, heavy: float, toward: Floats) -> float:
+    """The variance of the value given how far out it was: a far one is a large shock rather than noise, and the wobble is to follow it.
+
+    Adds to the wobble's covariance with the value as well. Without this, what is left of a shock in the next windows looks like a shift.
+    Source: the conditional scale of a Student variate, E[1 / scale | x] = (nu + 1) / (nu - 2 + x^2), as in Lange, Little and Taylor (1989).
+    """
+    extra = max(share * f * ((heavy - 2.0 + square) / (heavy + 1.0) - 1.0), 0.0)
+    toward[WEEK] += extra
+    return f + extra
 
 
 @njit(nogil=True, cache=True)

@@ -23,6 +23,8 @@ ENOUGH: Final = 21  # windows; with fewer, weekdays and wobble cannot be told ap
 GUESSED_SD: Final = (0.10, 0.05)  # of a wobble nothing is known of: other coordinates, data quality
 RARE: Final = 20.0  # expected rows per window below which a share can only be bet on upwards
 PLAIN: Final = frozenset({Statistic.LOCATION, Statistic.TILT, Statistic.RATE, Statistic.BIAS, Statistic.SLOPE})  # most shifts show here first
+LEADERS: Final = frozenset({Statistic.LOCATION, Statistic.TILT})
+LED: Final = frozenset({Statistic.SPREAD, Statistic.SKEW, Statistic.TAILS, Statistic.SHAPE, Statistic.TOP, Statistic.SECOND})
 PLAINLY: Final = 4.0
 NAME: Final = "monitoring"
 
@@ -120,7 +122,7 @@ class Reference:
         """A bank that has learned this reference and judged nothing."""
         noise = seen_mean(self.readouts.variance, self.readouts.value)
         unit = np.sqrt(self.usual.wobble * (1.0 - self.usual.lag**2) + noise)
-        bank = Bank(self.usual, self.weights(), unit, self.sides())
+        bank = Bank(self.usual, self.weights(), unit, self.sides(), self.leaders())
         for number, value, variance in zip(self.numbers, *self.readouts, strict=True):
             bank.learn(value, variance, self.weekday(int(number)))
         return bank
@@ -137,6 +139,11 @@ class Reference:
         share, noise = share_of(self.means()), seen_mean(self.readouts.variance, self.readouts.value)
         of_shares = np.array([c.statistic in SHARES for c in self.coordinates])
         return (of_shares & (share < RARE * noise)).astype(np.int8) - (of_shares & (1.0 - share < RARE * noise)).astype(np.int8)
+
+    def leaders(self) -> Ints:
+        """(n,) the location or tilt of the same column, for the other statistics of its distribution; -1 for the rest."""
+        first = {c.column: k for k, c in enumerate(self.coordinates) if c.statistic in LEADERS}
+        return np.array([first.get(c.column, -1) if c.statistic in LED else -1 for c in self.coordinates], np.int64)
 
     def means(self) -> Floats:
         """(n,) mean of each coordinate over the reference."""
@@ -168,7 +175,7 @@ class Reference:
             "totals": np.stack([self.total.flat, *(s.flat for s in self.segments.values())]),
             "numbers": self.numbers,
             "readouts": np.stack(self.readouts),
-            "usual": np.stack(self.usual[:3]),
+            "usual": np.stack(self.usual[:-1]),
             "tails": self.usual.table,
         }
 
@@ -181,4 +188,4 @@ class Reference:
         bins = Bins.of(part["edges"], known)
         total, *rest = (Summary(bins.fingerprint, bins.n_columns, flat) for flat in part["totals"])
         past = Past(total, part["numbers"], Readout(*part["readouts"]), dict(zip(about["segments"], rest, strict=True)))
-        return cls(msgspec.convert(about["schema"], Schema), bins, past, Usual(part["usual"][0], part["usual"][1], part["usual"][2], part["tails"]))
+        return cls(msgspec.convert(about["schema"], Schema), bins, past, Usual(*list(part["usual"]), part["tails"]))

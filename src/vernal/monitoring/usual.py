@@ -38,6 +38,8 @@ class Usual(NamedTuple):
     lag: Floats  # (n,) of the wobble
     wobble: Floats  # (n,) its stationary variance
     prior: Floats  # (n,) degrees of freedom of the family's scale
+    share: Floats  # (n,) of the errors' variance that a shock of the wobble has
+    degrees: Floats  # (n,) of freedom of the shocks, the harmonic mean over what the reference allows
     table: Floats  # (n, tails.PLACES) the normal value of an error in sd, see tails.py
 
     @classmethod
@@ -60,14 +62,14 @@ class Usual(NamedTuple):
         errors, known, last = errors_of(value, variance, weekday, lag, wobble)
         share = wobble * (1.0 - lag**2) / np.maximum(last, 1e-300)
         posterior = tails.posteriors(tails.likelihoods(errors, known, share), names)
-        return cls(lag, wobble, prior, tails.normal_tables(posterior, share))
+        return cls(lag, wobble, prior, share, 1.0 / (posterior @ (1.0 / tails.DEGREES)), tails.normal_tables(posterior, share))
 
     @classmethod
     def guessed(cls, sd: Floats) -> Self:
         """The null where there is too little history to fit one: a wobble of (n,) sd, with tails heavier than normal. No promise rests on it."""
         n = len(sd)
         heavy = np.tile(tails.DEGREES == 60.0, (n, 1)).astype(np.float64)
-        return cls(np.full(n, 0.6), sd**2, np.full(n, 20.0), tails.normal_tables(heavy, np.ones(n)))
+        return cls(np.full(n, 0.6), sd**2, np.full(n, 20.0), np.ones(n), np.full(n, 60.0), tails.normal_tables(heavy, np.ones(n)))
 
 
 def fitted_family(value: Floats, variance: Floats, weekday: Ints) -> tuple[float, Floats, float]:
