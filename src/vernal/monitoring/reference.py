@@ -186,6 +186,8 @@ class Reference:
         part = {name: np.array(release.array(f"{NAME}_{name}")) for name in ("edges", "known", "start", "totals", "numbers", "readouts", "usual", "tails")}
         known = [part["known"][a:b] for a, b in zip(part["start"][:-1], part["start"][1:], strict=True)]
         bins = Bins.of(part["edges"], known)
+        lag, wobble, prior, share, degrees = part["usual"]
+        usual = Usual(lag, wobble, prior, share, degrees, part["tails"])
         total, *rest = (Summary(bins.fingerprint, bins.n_columns, flat) for flat in part["totals"])
         past = Past(total, part["numbers"], Readout(*part["readouts"]), dict(zip(about["segments"], rest, strict=True)))
-        return cls(msgspec.convert(about["schema"], Schema), bins, past, Usual(*list(part["usual"]), part["tails"]))
+        return cls(msgspec.convert(about["schema"], Schema), bins, past, usual)
