@@ -26,6 +26,7 @@ from vernal.monitoring.usual import WEEK, Floats, Ints
 NAME: Final = "watch"
 PROMISE: Final = 0.01  # chance that a healthy world ever raises an alarm
 FIRST_SHARE: Final = 0.8  # of what is left of the promise, for one run
+KEPT: Final = 128  # more than the windows a bet is held
 LARGE: Final = 0.5  # with a short reference, the least shift that is spoken of, in units of the coordinate
 UNITS_OF_SD: Final = (Statistic.LOCATION, Statistic.TILT)
 
@@ -70,6 +71,7 @@ class Watch:
         self.reference, self.promise, self.restarts = reference, promise, restarts
         self.bank: Bank = reference.bank()
         self.alarmed = np.zeros(len(reference.coordinates), np.bool_)
+        self.when = np.zeros((len(reference.coordinates), KEPT), np.int64)  # window number of each coordinate's last counts, by count mod KEPT
         self.judged: list[list[int]] = [[], []]  # numbers of windows judged: rows, outcomes
         self.rows = 0
         self.alarms: list[Alarm] = []
@@ -100,7 +102,10 @@ class Watch:
         value, variance = self.reference.yardstick.read(window.summary, self.reference.coordinates)
         if window.known_day:
             value = np.where(self.is_quality, value, np.nan)
+        before = self.bank.steps.copy()
         evidence = self.bank.judge(value, variance, self.reference.weekday(window.number), due)
+        counted = np.flatnonzero(self.bank.steps > before)
+        self.when[counted, self.bank.steps[counted] % KEPT] = window.number
         self.rows += 0 if outcomes_only else window.summary.rows
         self.recent.append((window.number, segments or {}))
         alarms = sorted((self.alarm(window.number, group, changes) for group in self.raised(evidence)), key=lambda alarm: alarm.severity)
@@ -149,9 +154,7 @@ class Watch:
 
     def span(self, j: int) -> Span:
         """When a coordinate's shift began, in window numbers."""
-        numbers = self.judged[1] if self.is_outcome[j] else self.judged[0]
-        unobserved = len(numbers) - int(self.bank.steps[j])  # windows that the coordinate did not have, counted as early ones
-        return Span(*(numbers[min(max(k - 1 + max(unobserved, 0), 0), len(numbers) - 1)] for k in self.bank.since(j)))
+        return Span(*(int(self.when[j, k % KEPT]) for k in self.bank.since(j)))
 
     def harm(self, stream: Stream, since: Span) -> Harm:
         """An outcome that changed with it, or after it, is harm."""
@@ -199,8 +202,10 @@ class Watch:
         """Writes where the watch stands, so that it goes on after a restart as if there had been none."""
         about = {"promise": self.promise, "restarts": self.restarts, "judged": self.judged, "rows": self.rows}
         draft.put_json(NAME, about | {"alarms": msgspec.to_builtins(self.alarms)})
-        for name in (*STATE, "alarmed"):
-            draft.put_array(f"{NAME}_{name}", self.alarmed if name == "alarmed" else getattr(self.bank, name))
+        draft.put_array(f"{NAME}_alarmed", self.alarmed)
+        draft.put_array(f"{NAME}_when", self.when)
+        for name in STATE:
+            draft.put_array(f"{NAME}_{name}", getattr(self.bank, name))
 
     @classmethod
     def opened(cls, reference: Reference, kept: Opened) -> "Watch":
@@ -209,7 +214,7 @@ class Watch:
         watch = cls(reference, about["promise"], about["restarts"])
         watch.judged, watch.rows = about["judged"], about["rows"]
         watch.alarms = msgspec.convert(about["alarms"], list[Alarm])
-        watch.alarmed[:] = kept.array(f"{NAME}_alarmed")
+        watch.alarmed[:], watch.when[:] = kept.array(f"{NAME}_alarmed"), kept.array(f"{NAME}_when")
         for name in STATE:
             getattr(watch.bank, name)[:] = kept.array(f"{NAME}_{name}")
         return watch
