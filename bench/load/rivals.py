@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from load.breathing import N_NUMERIC, World
 
-PACKAGES: Final = {"evidently": ["evidently==0.7.23"], "nannyml": ["nannyml==0.13.1", "statsmodels"], "alibi": ["alibi-detect==0.13.0"]}
+PACKAGES: Final = {"evidently": ["evidently==0.7.23", "pandas<3"], "nannyml": ["nannyml==0.13.1", "statsmodels"], "alibi": ["alibi-detect==0.13.0"]}
 HOMES = Path(os.environ.get("VERNAL_BENCH_PEERS", Path(tempfile.gettempdir()) / "vernal-bench-peers"))  # environments are kept here
 PEERS = Path(__file__).parents[1] / "peers"
 
