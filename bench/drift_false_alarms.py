@@ -7,6 +7,7 @@ A life is 56 windows of reference and 500 watched ones of 5,000 rows and 50 colu
 windows of real rows in the same run.
 """
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from load.rivals import PACKAGES, share_of_windows
 
 from vernal.monitoring.coordinates import Yardstick
 from vernal.monitoring.summaries import Summary
+from vernal.monitoring.watch import FIRST_SHARE, NOMINAL, PROMISE
 
+BOUND = -math.log(PROMISE * NOMINAL * FIRST_SHARE)  # of the log of all evidence, at which a watch rings for the first time
 WINDOWS, MOST = 500, 4
 LIVES = {"breathing": 200, "iid": 200, "heavy": 40}
 COMPARED = ("location", "spread", "skew", "tilt", "shape", "residual")
@@ -51,7 +54,7 @@ def likeness(windows: int = 12, rows: int = 5_000) -> dict[str, float]:
 
 def run() -> dict[str, Any]:
     found = {kind: lives(kind, range(n)) for kind, n in LIVES.items()}
-    alarmed = {kind: sum(bool(life["alarms"]) for life in of) for kind, of in found.items()}
+    alarmed = {kind: sum(life["most"] >= BOUND for life in of) for kind, of in found.items()}
     peers = {f"{peer}, {kind}": kept(share_of_windows, peer, kind, 0, n) for peer, n in PEER_WINDOWS.items() for kind in ("iid", "breathing")}
     like = kept(likeness)
     report(

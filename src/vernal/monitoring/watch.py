@@ -25,6 +25,7 @@ from vernal.monitoring.usual import WEEK, Floats, Ints
 
 NAME: Final = "watch"
 PROMISE: Final = 0.01  # chance that a healthy world ever raises an alarm
+NOMINAL: Final = 0.1  # of the promise is what evidence is held against: lag and wobble are estimated, so the e-processes are not exact
 FIRST_SHARE: Final = 0.8  # of what is left of the promise, for one run
 KEPT: Final = 128  # more than the windows a bet is held
 LARGE: Final = 0.5  # with a short reference, the least shift that is spoken of, in units of the coordinate
@@ -82,7 +83,7 @@ class Watch:
     @property
     def bound(self) -> float:
         """This run's share of the promise: four fifths, and after each restart four fifths of what is left."""
-        return self.promise * FIRST_SHARE * (1.0 - FIRST_SHARE) ** self.restarts
+        return self.promise * NOMINAL * FIRST_SHARE * (1.0 - FIRST_SHARE) ** self.restarts
 
     def judge(self, window: Window, segments: Mapping[str, Summary] | None = None, changes: Sequence[Change] = (), *, outcomes_only: bool = False) -> Verdict:
         """The verdict on the next window.
