@@ -29,7 +29,7 @@ BOUND = -math.log(PROMISE * NOMINAL * FIRST_SHARE)  # of the log of all evidence
 WINDOWS, MOST = 500, 4
 LIVES = {"breathing": 200, "iid": 200, "heavy": 40}
 COMPARED = ("location", "spread", "skew", "tilt", "shape", "residual")
-PEER_WINDOWS = {"evidently": 20, "nannyml": 60, "alibi": 20}
+PEER_WINDOWS = {"evidently": 5, "nannyml": 20, "alibi": 10}
 
 
 def lives(kind: str, seeds: range) -> list[dict[str, Any]]:
