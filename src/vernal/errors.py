@@ -12,7 +12,8 @@ VernalError
 ├── StateError         V5xx  online state, live tables, data directory
 ├── ReleaseError       V6xx  a release that is missing, damaged or made by another version
 ├── TrainingError      V7xx  too little or unusable history
-└── EnvironmentProblem V8xx  the machine: missing extra, port in use
+├── EnvironmentProblem V8xx  the machine: missing extra, port in use
+└── MonitoringError    V9xx  rows or baselines that cannot be judged as asked
 
 Message form: `<what> <where>: got <value>; expected <rule>.` and, on its own line, `Hint: <command or edit>.`
 Wording lives in the named constructors below; a caller never writes an error sentence of its own.
@@ -247,6 +248,41 @@ class EnvironmentProblem(VernalError):
     @classmethod
     def port_in_use(cls, host: str, port: int) -> Self:
         return cls("EnvironmentProblem", where=f"{host}:{port}", got="a port in use", expected="a free port", hint="choose another with serving.port or --port")
+
+
+class MonitoringError(VernalError):
+    code = "V900"
+    exit_status = 1
+
+    @classmethod
+    def invalid(cls, where: str, got: object, expected: str) -> Self:
+        return cls("MonitoringError", where=where, got=got, expected=expected)
+
+    @classmethod
+    def schema(cls, got: object, expected: object) -> Self:
+        return cls(
+            "MonitoringError", where="columns", got=got, expected=f"shapes {expected}", hint="a column came or went: make a new reference, or mend the source"
+        )
+
+    @classmethod
+    def other_bins(cls, got: str, expected: str) -> Self:
+        return cls(
+            "MonitoringError", where="summary", got=f"bins {got}", expected=f"bins {expected}", hint="only summaries of one reference add up: summarise again"
+        )
+
+    @classmethod
+    def late_baseline(cls, got: object) -> Self:
+        return cls(
+            "MonitoringError",
+            where="baseline",
+            got=got,
+            expected="a baseline that ends before the first window judged",
+            hint="acknowledge an incident first: a baseline that moves under the evidence voids the false-alarm promise",
+        )
+
+    @classmethod
+    def out_of_order(cls, got: int, last: int) -> Self:
+        return cls("MonitoringError", where="window", got=got, expected=f"a window after {last}: each is judged once, in order")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
