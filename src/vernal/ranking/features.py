@@ -55,17 +55,18 @@ def assemble(plan: Plan, candidates: Candidates, user: UserState, live: LiveTabl
     values = user.values if moment.slow else np.full(len(plan.user_names), np.nan, np.float32)
     weekday = (moment.hop // DAY_S + EPOCH_WEEKDAY) % 7
     context = np.array([moment.hop % DAY_S // HOUR_S, weekday, len(user.ring.time) if moment.slow else np.nan], np.float32)
-    pairs = pair_query(plan, user.ring, moment.hop) if moment.slow else None
-    return gathered(candidates.item, candidates.scores, live.values, values, len(plan.pair_names), pairs, live.attributes, live.n, context)
+    pair = np.full((len(candidates.item), len(plan.pair_names)), np.nan, np.float32)
+    pairs = (*pair_query(plan, user.ring, moment.hop), moment.slow and pair.shape[1] > 0)
+    return gathered(candidates.item, candidates.scores, live.values, values, pair, pairs, live.attributes, live.n, context)
 
 
 @njit(nogil=True, cache=True)
-def gathered(item, scores, table, user, n_pair, pairs, attributes, n_items, context):  # type: ignore[no-untyped-def]
-    """Rows of scores | shares | item values | user values | pair values | context; `pairs` none = they stay unknown."""
+def gathered(item, scores, table, user, pair, pairs, attributes, n_items, context):  # type: ignore[no-untyped-def]
+    """Rows of scores | shares | item values | user values | pair values | context. Whether pair values are wanted is a flag and not another type, which
+    would be compiled in the middle of the first hurried request."""
     pull(item, table, attributes)
-    pair = np.full((len(item), n_pair), np.nan, np.float32)
-    if pairs is not None and n_pair:
-        events, n, at, weights, program = pairs
+    events, n, at, weights, program, wanted = pairs
+    if wanted:
         pair_rows(events, n, at, weights, program, item, attributes[:n_items], pair)
     return gather(item, scores, table, user, pair, context)
 
