@@ -10,11 +10,11 @@ import binascii
 import logging
 import time
 import zlib
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 from vernal.errors import AuthError, RequestError, VernalError
-from vernal.serving.admission import Admission
+from vernal.serving.admission import Admission, Lane
 from vernal.serving.depth import MAX_DEPTH, too_deep
 from vernal.serving.keys import Keys
 from vernal.serving.meters import Meters
@@ -80,41 +80,79 @@ class Application:
         try:
             if found is None:
                 return self.unknown(scope)
-            given = {name: value for name, value in scope["headers"] if name in READ}
+            given = read_headers(scope["headers"])
             self.allow(found.route, given)
             length(given, found.route.max_body)
             return await self.admitted(scope, receive, found, Call(found.route.name, found.parts, scope["query_string"], given, started))
-        except VernalError as error:
-            return failure(error)
-        except RefusedError as refused:
-            return failure(refused.error, refused.status)
-        except (UnicodeEncodeError, OverflowError, RecursionError) as error:  # what JSON can say and no store can hold
-            return failure(RequestError.invalid("body", str(error), f"valid Unicode, numbers of 64 bits, at most {MAX_DEPTH} levels"))
         except (HungUpError, asyncio.CancelledError):
             raise
-        except Exception:
-            log.exception("%s %s failed", scope["method"], scope["path"])
-            self.meters.count("vernal_internal_errors_total")
-            return failure(VernalError("internal error", hint="the server's log has the details"), 500)
+        except Exception as error:
+            return self.refusal(error, f"{scope['method']} {scope['path']}")
+
+    def refusal(self, error: Exception, what: str) -> Answer:
+        """The answer to a call that went wrong."""
+        if isinstance(error, VernalError):
+            return failure(error)
+        if isinstance(error, RefusedError):
+            return failure(error.error, error.status)
+        if isinstance(error, UnicodeEncodeError | OverflowError | RecursionError):  # what JSON can say and no store can hold
+            return failure(RequestError.invalid("body", str(error), f"valid Unicode, numbers of 64 bits, at most {MAX_DEPTH} levels"))
+        log.error("%s failed", what, exc_info=error)
+        self.meters.count("vernal_internal_errors_total")
+        return failure(VernalError("internal error", hint="the server's log has the details"), 500)
+
+    def direct(self, method: bytes, path: bytes) -> Match | None:
+        """The route of a call whose answer waits for nothing."""
+        found = self.table.fixed.get((method.decode("latin-1"), path))
+        return found if found is not None and found.route.direct else None
+
+    def lined_up(self, found: Match, given: Mapping[bytes, bytes], raw: bytes, started: float) -> Call | Answer:
+        """A direct call with its place in the line, or why it has none."""
+        try:
+            self.allow(found.route, given)
+            call = Call(found.route.name, found.parts, b"", given, started)
+            call.body = checked(raw, found.route.max_body)
+            self.enter(found.route.lane)
+            return call
+        except Exception as error:
+            return self.refusal(error, found.route.name)
+
+    def answered_at_once(self, found: Match, call: Call) -> Answer:
+        """The answer to a direct call whose turn it is; leaves the line."""
+        begun = time.perf_counter()
+        try:
+            return found.route.act(self.service, call)  # type: ignore[return-value]  # a direct route's act is a plain function
+        except Exception as error:
+            return self.refusal(error, found.route.name)
+        finally:
+            self.admission.worked(time.perf_counter() - begun)
+            self.admission.leave(found.route.lane)
+
+    def enter(self, lane: Lane) -> None:
+        """Takes a place in the line; who gets none is counted."""
+        try:
+            self.admission.enter(lane)
+        except VernalError:
+            self.meters.count("vernal_shed_total", lane)
+            raise
 
     async def admitted(self, scope: Message, receive: Receive, found: Match, call: Call) -> Answer:
         """Answers once there is a place in the line; a slow body takes none, and all who came at the same time are counted first."""
         if scope["method"] not in ("GET", "HEAD"):
             call.body = await body(receive, call.headers, found.route.max_body)
         lane = found.route.lane
-        try:
-            self.admission.enter(lane)
-        except VernalError:
-            self.meters.count("vernal_shed_total", lane)
-            raise
+        self.enter(lane)
+        if found.route.direct:
+            await asyncio.sleep(0)
+            return self.answered_at_once(found, call)
         try:
             if lane == "serve":
                 await asyncio.sleep(0)
                 begun = time.perf_counter()
-                response = await found.route.act(self.service, call)
+                response = await found.route.act(self.service, call)  # type: ignore[misc]
                 self.admission.worked(time.perf_counter() - begun)
                 return response
-            return await found.route.act(self.service, call)
+            return await found.route.act(self.service, call)  # type: ignore[misc]
         finally:
             self.admission.leave(lane)
 
@@ -145,6 +183,11 @@ class Application:
             return refused._replace(headers=((b"allow", ", ".join(methods).encode()),))
         known = [route.path for route in self.table.routes]
         return failure(RequestError.unknown("path", scope["path"][:200], known), 404)
+
+
+def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """The headers that anything here reads."""
+    return {name: value for name, value in headers if name in READ}
 
 
 def presented(given: Mapping[bytes, bytes]) -> str:
@@ -199,6 +242,11 @@ async def body(receive: Receive, given: Mapping[bytes, bytes], limit: int) -> by
         raw = await rest(receive, raw, limit)
     if encoding := given.get(b"content-encoding"):
         raw = unpacked(raw, encoding, limit)
+    return checked(raw, limit)
+
+
+def checked(raw: bytes, limit: int) -> bytes:
+    """A whole body of a length and a depth that are allowed."""
     if len(raw) > limit:
         raise too_big(len(raw), limit)
     if too_deep(raw):
@@ -222,7 +270,12 @@ async def rest(receive: Receive, first: bytes, limit: int) -> bytes:
                 if not message.get("more_body"):
                     return b"".join(pieces)
     except TimeoutError:
-        raise RefusedError(RequestError.invalid("body", f"{size} bytes in {BODY_TIMEOUT_S:g} s", "the whole body"), 408) from None
+        raise slow(size) from None
+
+
+def slow(size: int) -> RefusedError:
+    """A body that did not come in time."""
+    return RefusedError(RequestError.invalid("body", f"{size} bytes in {BODY_TIMEOUT_S:g} s", "the whole body"), 408)
 
 
 def unpacked(raw: bytes, encoding: bytes, limit: int) -> bytes:

@@ -6,6 +6,7 @@ each lowers the rung, is counted, and is said in the answer; only a request that
 
 import logging
 import time
+from typing import Any
 
 import msgspec
 
@@ -30,11 +31,11 @@ encoder = msgspec.json.Encoder()
 log = logging.getLogger("vernal.serving")
 
 
-async def recommend(service: Service, call: Call) -> Answer:
+def recommend(service: Service, call: Call) -> Answer:
     return answered(service, decoded(call.body), call.started)
 
 
-async def similar(service: Service, call: Call) -> Answer:
+def similar(service: Service, call: Call) -> Answer:
     request = decoded(call.body)
     if not request.item:
         raise RequestError.invalid("$.item", "nothing", "the item to start from")
@@ -118,7 +119,8 @@ def ranked_at_any_rung(service: Service, request: Request, user: UserState | Non
     return recommender.recommend(request, None, None, now, seed, budget)
 
 
+SLATES: dict[str, Any] = {"body": Request, "answers": SlateAnswer, "lane": "serve", "direct": True}
 ROUTES = [
-    Route("POST", "/v1/recommend", "serve", recommend, "A slate for a user, or for nobody in particular.", body=Request, answers=SlateAnswer, lane="serve"),
-    Route("POST", "/v1/similar", "serve", similar, "A slate of what is similar to an item.", body=Request, answers=SlateAnswer, lane="serve"),
+    Route("POST", "/v1/recommend", "serve", recommend, "A slate for a user, or for nobody in particular.", **SLATES),
+    Route("POST", "/v1/similar", "serve", similar, "A slate of what is similar to an item.", **SLATES),
 ]

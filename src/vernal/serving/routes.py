@@ -77,7 +77,7 @@ class Call:
         return number
 
 
-Act = Callable[[Any, Call], Awaitable[Answer]]
+Act = Callable[[Any, Call], Awaitable[Answer] | Answer]
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,7 @@ class Route:
     act : answers a call; gets the service and the call
     body, answers : types of the JSON in and out, for the documentation
     lane : how it is admitted under load
+    direct : its answer waits for nothing; `act` is then a plain function, and a connection calls it without a task
     """
 
     method: str
@@ -101,6 +102,7 @@ class Route:
     body: Any = None
     answers: Any = None
     lane: Lane = "free"
+    direct: bool = False
     query: Mapping[str, str] = field(default_factory=dict)
     max_body: int = MAX_BODY_BYTES
 
