@@ -38,6 +38,7 @@ from vernal.serving.warming import warmed
 KEEP_ALIVE_S = 75
 DRAIN_S = 10
 IDLE_S = 0.001
+SWITCH_S = 0.0005  # longest that a thread which appends keeps the interpreter from the answers
 ROUTES: list[Route] = [*ingest.ROUTES, *recommending.ROUTES, *catalogue.ROUTES, *operations.ROUTES, *segment.ROUTES, *gorse.ROUTES]
 
 
@@ -78,6 +79,7 @@ def fold_until_stopped(workspace: Workspace, child: Child) -> None:
 
 async def serve_until_stopped(workspace: Workspace, child: Child, table: Table) -> None:
     """An API worker: opens everything, warms up, says ready, serves, drains."""
+    sys.setswitchinterval(SWITCH_S)
     service = assembled(workspace, child, table)
     keys = Keys(workspace.keys_path, workspace.clock)
     serving = workspace.settings.serving
