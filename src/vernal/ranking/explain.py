@@ -35,6 +35,19 @@ RELATED = {  # to what the user chose recently, or to the item the request start
     "ials": "close in taste to",
     "content": "described like",
 }
+SCORES = {  # retrieval scores as what they measure; a score and its share of the best say the same
+    "trending": "how popular it is now",
+    "history": "how often and how lately you chose it",
+    "history_count": "how often you chose it",
+    "covisitation": "how often it goes with what you chose",
+    "covisitation_last": "how often it goes with your last choice",
+    "ease": "how often those who chose the same choose it",
+    "ease_last": "how often those who made your last choice choose it",
+    "ials": "how close it is to your taste",
+    "ials_last": "how close it is to your last choice",
+    "content": "how much it resembles what you chose",
+    "fresh": "how new it is",
+}
 OPENING = {RANKED: "It is", FRESH: "Shown to learn who likes it: it is", PINNED: "Placed first: it is"}
 RECENT = "what you chose recently"
 
@@ -91,7 +104,7 @@ def sentence(sources: Sequence[str], placed_by: int, raised: Sequence[str], like
     related = joined([RELATED[source] for source in sources if source in RELATED])
     basis = f"{related} “{like}”" if like else f"{related} {RECENT}"
     reasons = ", and ".join(filter(None, [plain, basis if related else ""])) or "the best that the rules left"
-    ranked = f"; ranked up by {joined([spoken(name) for name in raised])}" if raised and placed_by == RANKED else ""
+    ranked = f"; ranked up by {joined(list(dict.fromkeys(spoken(name) for name in raised)))}" if raised and placed_by == RANKED else ""
     return f"{OPENING[placed_by]} {reasons}{ranked}."
 
 
@@ -107,13 +120,12 @@ def joined(parts: Sequence[str]) -> str:
 def spoken(feature: str) -> str:
     """A feature's name as words.
 
-    >>> spoken("pair_history.count.window_30d"), spoken("retrieval.ials_last")
-    ('pair history count (last 30d)', 'its ials last score')
+    >>> spoken("pair_history.count.window_30d"), spoken("retrieval.ials_last"), spoken("retrieval.ials_last.share")
+    ('pair history count (last 30d)', 'how close it is to your last choice', 'how close it is to your last choice')
     """
     view, _, rest = feature.partition(".")
-    if view == "retrieval":
-        name, _, share = rest.partition(".")
-        return f"its {name.replace('_', ' ')} score{' beside the other candidates' if share else ''}"
     kind, _, reach = rest.partition(".")
+    if view == "retrieval":
+        return SCORES[kind]
     words = f"{view} {kind}".replace("_", " ").strip()
     return f"{words} ({reach.replace('window_', 'last ')})" if reach else words
