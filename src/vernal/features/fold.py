@@ -73,16 +73,15 @@ def fold_users(
 
 def user_values(plan: Plan, record: bytes | None, at: int) -> NDArray[np.float32]:
     """(n_user_values,) float32: the read-outs of a record at hop `at` (UTC s), in `Plan.user_names` order. Cost: about 5 us."""
-    row = np.empty(plan.user.n_values, dtype=np.float32)
-    data = np.frombuffer(record or b"", dtype=np.uint8)
-    at = newest_hop(read_ring(record), at)
-    read_user(data, plan.user.amounts, plan.user.cells, plan.user.outputs, plan.weights(at), at, row)
-    return row
+    return user_state(plan, record, at, 0).values
 
 
 def user_state(plan: Plan, record: bytes | None, at: int, offset: int) -> UserState:
     """Ring and values of a record at hop `at`, as a request uses them."""
-    return UserState(read_ring(record), user_values(plan, record, at), offset)
+    ring, row = read_ring(record), np.empty(plan.user.n_values, dtype=np.float32)
+    at = newest_hop(ring, at)
+    read_user(np.frombuffer(record or b"", dtype=np.uint8), plan.user.amounts, plan.user.cells, plan.user.outputs, plan.weights(at), at, row)
+    return UserState(ring, row, offset)
 
 
 @njit(cache=True, nogil=True)
