@@ -6,9 +6,12 @@ cannot be opened is refused and named, and the old one goes on answering.
 """
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from vernal.errors import ReleaseError
@@ -17,8 +20,15 @@ from vernal.serving.meters import Meters
 
 LOOK_S = 0.2
 KEPT = 2
+LAST = 19  # the lowest priority there is
 log = logging.getLogger("vernal.serving")
 Engine = TypeVar("Engine")
+
+
+def stand_behind() -> None:
+    """Lets every other thread go before this one, where the system knows priorities of threads."""
+    with suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LAST)
 
 
 class Champion(Generic[Engine]):
@@ -60,7 +70,8 @@ class Champion(Generic[Engine]):
     def engine(self, name: str) -> Engine:
         """The engine of a release: one that is still open, or a new one; every file is checked the first time."""
         if name not in self.engines:
-            release = self.releases.open(name, verify=name not in self.verified)
+            with ThreadPoolExecutor(1, initializer=stand_behind) as opening:  # a gigabyte is hashed while others are answered
+                release = opening.submit(self.releases.open, name, verify=name not in self.verified).result()
             self.engines[name] = self.build(release)
             self.verified.add(name)
         return self.engines[name]

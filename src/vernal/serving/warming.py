@@ -3,6 +3,8 @@
 The newest logged requests are answered once more, to nobody; where there are none, requests for nobody, with and without a session.
 """
 
+import time
+
 import msgspec
 
 from vernal.errors import LogError, RequestError
@@ -19,6 +21,7 @@ from vernal.terms import HOP_S, US_PER_S
 LOOK_BACK = 2_000  # newest records of the log searched for requests
 REQUESTS = 64
 SESSION = 5
+PAUSE_S = 0.002  # after each, so that an engine which answers meanwhile is never far behind
 
 
 def warmed(engine: Recommender, state: StateStore, live: LiveItems, log: EventLog, now: int) -> Recommender:
@@ -30,6 +33,8 @@ def warmed(engine: Recommender, state: StateStore, live: LiveItems, log: EventLo
             engine.recommend(request, user, live, now, seed)
         except RequestError:  # it named an item or a scenario that is gone
             continue
+        finally:
+            time.sleep(PAUSE_S)
     return engine
 
 
