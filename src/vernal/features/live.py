@@ -138,7 +138,7 @@ class LiveItems:
         return self.named(number)[1]
 
     def names(self, numbers: NDArray[np.int32]) -> list[tuple[str, str]]:
-        """(id, title) of items. Cost: 1.5 us each."""
+        """(id, title) of items. Cost: 1 us each."""
         return [self.named(number) for number in numbers.tolist()]
 
     def named(self, number: int) -> tuple[str, str]:

@@ -120,7 +120,7 @@ def retrieve(models: ItemModels, ring: Ring, live: Live, request: Query, setting
     return Candidates(found.item[:n], found.sources[:n], found.scores[:n])
 
 
-# hot: plain tuples at the boundary, since for each named one the call would check its class in Python (26 us a request)
+# hot: plain tuples at the boundary, since for each named one the call would check its class in Python
 @njit(cache=True, nogil=True)
 def gathered(query, table, models, index, scratch, out):  # type: ignore[no-untyped-def]
     """Asks every source, merges what they propose and fills all scores into `out`; returns the number of candidates."""

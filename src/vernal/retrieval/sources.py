@@ -94,7 +94,7 @@ class Trending(NamedTuple):
 
 
 def trending_of(top: I32) -> Trending:
-    """The sum of the worths of an item's places in all popularity lists, every row of `top` but the last. Cost: 0.2 ms."""
+    """The sum of the worths of an item's places in all popularity lists, every row of `top` but the last. Cost: 0.1 ms."""
     lists = top[:-1]
     found, place = np.unique(lists, return_inverse=True)
     worth = np.zeros(len(found), np.float32)
