@@ -100,7 +100,8 @@ class Guarded(HttpToolsProtocol):
 
 class Direct:
     """A request on the short way: it takes its place in the line once its body is whole, and is answered in the loop's next turn, when all who came at the
-    same time have taken theirs. Its key is asked for with the body, of which 64 KB may come before that. What uvicorn's connection asks of its own request cycles it answers as they do, so pipelining and draining stay uvicorn's."""
+    same time have taken theirs. Its key is asked for with the body, of which 64 KB may come before that. What uvicorn's connection asks of its own request
+    cycles it answers as they do, so pipelining and draining stay uvicorn's."""
 
     def __init__(self, connection: Guarded, found: Match) -> None:
         self.connection, self.found, self.started = connection, found, time.perf_counter()
