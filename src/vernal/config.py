@@ -196,6 +196,32 @@ class Audit(Section, frozen=True, kw_only=True):
     sample: Annotated[int, about("served requests recomputed from the log by one skew audit", ge=1)] = 200
 
 
+class Monitoring(Section, frozen=True, kw_only=True):
+    promise: Annotated[float, about("chance that a product where all is as usual ever raises an alarm, over all streams and all time", gt=0, lt=1)] = 0.01
+    window: Annotated[str, about("length of the windows that are judged; hours for fast catalogues")] = "1d"
+    reference: Annotated[str, about("how much of the past says what is usual; three weeks at least")] = "56d"
+    mature_after: Annotated[str, about("how long after a slate its outcomes are waited for")] = "1d"
+    known_days: Annotated[list[str], about('days that are not as usual and known to be, as "2026-11-27"; only data quality is judged then')] = []
+
+
+class Rollout(Section, frozen=True, kw_only=True):
+    mode: Annotated[Literal["automatic", "propose", "off"], about("train, judge and promote by itself; only say what it would do; or neither")] = "automatic"
+    metric: Annotated[Literal["ndcg@10", "recall@20", "hr@20"], about("what staleness and the gate are measured by")] = "recall@20"
+    cadence: Annotated[str, about("a training this long after the last, whatever happens; triggers only bring it forward")] = "1d"
+    max_age: Annotated[str, about("oldest that the release in charge may get; a training is due before, in spite of budget and pause")] = "3d"
+    delta: Annotated[float, about("regret, relative to a release trained a day before, above which a release counts as stale", gt=0, lt=1)] = 0.05
+    regret_window: Annotated[str, about("over how long regret is averaged")] = "14d"
+    tolerance: Annotated[str, about("longest that a release may be stale before it counts as an incident")] = "7d"
+    unknown_share: Annotated[float, about("share of events on items the release in charge never saw that brings training forward", gt=0, le=1)] = 0.05
+    cool_down: Annotated[str, about("shortest pause between two trainings, unless the age limit is near")] = "6h"
+    follow_ups: Annotated[list[str], about("trainings after a jump: the first one has too little of the new to learn from")] = msgspec.field(
+        default_factory=lambda: ["3d", "7d"]
+    )
+    budget: Annotated[int, about("most trainings in 30 days; 0 = as many as the rest allows", ge=0)] = 0
+    margin: Annotated[float, about("how much worse than the release in charge a new one may be, relative, on the whole and on every slice", ge=0, lt=1)] = 0.05
+    keep: Annotated[int, about("retired releases that are scored again on new days, to know the price of age", ge=0)] = 3
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """The whole of vernal.toml."""
 
@@ -210,6 +236,8 @@ class Settings(Section, frozen=True, kw_only=True):
     scenarios: Annotated[dict[str, Scenario], about("named places where slates appear; `home` and `similar` always exist")] = {}
     serving: Serving = Serving()
     audit: Audit = Audit()
+    monitoring: Monitoring = Monitoring()
+    rollout: Rollout = Rollout()
 
     def scenario(self, name: str) -> Scenario:
         """The settings of a scenario; `home` and `similar` exist without being named."""
@@ -220,8 +248,8 @@ class Settings(Section, frozen=True, kw_only=True):
         raise ConfigError.unknown_key("scenario", name, [*self.scenarios, "home", "similar"])
 
     def fingerprint(self) -> str:
-        """sha256 of the settings that shape data, state and models (addresses and ports do not)."""
-        shaping = msgspec.structs.replace(self, data=Data(), serving=Serving())
+        """sha256 of the settings that shape data, state and models (addresses, watching and rollout do not)."""
+        shaping = msgspec.structs.replace(self, data=Data(), serving=Serving(), monitoring=Monitoring(), rollout=Rollout())
         return hashlib.sha256(msgspec.json.encode(shaping, order="sorted")).hexdigest()
 
 
@@ -293,9 +321,13 @@ def check_durations(settings: Settings, where: str) -> None:
         "retrieval.recent_half_life": settings.retrieval.recent_half_life,
         "training.window": settings.training.window,
         "training.evaluate_last": settings.training.evaluate_last,
+        **{f"monitoring.{name}": getattr(settings.monitoring, name) for name in ("window", "reference", "mature_after")},
+        **{f"rollout.{name}": getattr(settings.rollout, name) for name in ("cadence", "max_age", "regret_window", "tolerance", "cool_down")},
     }
     for at, text in singles.items():
         duration_s(text, f"{where} {at}")
+    for text in settings.rollout.follow_ups:
+        duration_s(text, f"{where} rollout.follow_ups")
     for text in settings.retrieval.trending:
         duration_s(text, f"{where} retrieval.trending")
 
