@@ -93,6 +93,11 @@ class Backtest:
         self.rungs[str(ranked.rung)] = self.rungs.get(str(ranked.rung), 0) + 1
         return ranked.numbers
 
+    @property
+    def quality(self) -> PerCase:
+        """Accuracy on the cases asked so far."""
+        return PerCase.of([list_ranks(items, self.asked.targets(case)) for case, items in enumerate(self.slates)])
+
     def report(self, eligible: NDArray[np.bool_]) -> Report:
         """The report, once every case was asked.
 
@@ -103,11 +108,10 @@ class Backtest:
         Cost: what `baselines.evaluate_lists` costs.
         """
         history, events, asked = self.walk.history, self.walk.settings.events, self.asked
-        ranks = [list_ranks(items, asked.targets(case)) for case, items in enumerate(self.slates)]
         lists = evaluate_lists(history, events, asked, eligible)
         known = history.before(int(asked.at.min()))
         counts = np.bincount(known.item[positive_rows(known, events)], minlength=history.n_items)
-        return Report(asked, PerCase.of(ranks), lists, coverage(self.slates, int(eligible.sum())), novelty(self.slates, counts), self.rungs)
+        return Report(asked, self.quality, lists, coverage(self.slates, int(eligible.sum())), novelty(self.slates, counts), self.rungs)
 
 
 def showable(catalogue: Catalogue, history: History) -> NDArray[np.bool_]:
