@@ -1,8 +1,6 @@
 """Writes docs/reference.md from the code: `python docs/make_reference.py`. A test compares the two."""
 
 import argparse
-import ast
-import inspect
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,7 +9,8 @@ import msgspec
 from vernal import config, errors
 from vernal.cli import VERBS, parser_of
 from vernal.events.schema import Event, Item, User
-from vernal.serving import operations
+from vernal.serving.alerts import ALERTS
+from vernal.serving.metrics import GAUGES, layout
 from vernal.serving.routes import Table
 from vernal.serving.worker import ROUTES
 
@@ -113,17 +112,13 @@ def http() -> Iterator[str]:
 def metrics() -> Iterator[str]:
     yield "`GET /metrics`, in Prometheus' text form, summed over all processes."
     yield from ("", "| metric | kind | labels | meaning |", "|---|---|---|---|")
-    for meter in operations.layout(Table(ROUTES)).meters:
-        yield f"| `{meter.name}` | {'histogram' if meter.histogram else 'counter'} | {', '.join(meter.labels)} | {cell(meter.effect)} |"
-    yield from (f"| `{name}` | gauge | | {cell(effect)} |" for name, effect in gauges())
-
-
-def gauges() -> Iterator[tuple[str, str]]:
-    """Names and meanings of the gauges, read from the function that makes them."""
-    for node in ast.walk(ast.parse(inspect.getsource(operations.gauges))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Gauge":
-            name, effect = (ast.literal_eval(argument) for argument in node.args[:2])
-            yield name, effect
+    for metric in (*layout(Table(ROUTES)).meters, *GAUGES):
+        yield f"| `{metric.name}` | {metric.kind} | {', '.join(metric.labels)} | {cell(metric.effect)} |"
+    yield from ("", "### Alerts", "", "Rules for Prometheus: `deploy/prometheus/vernal.rules.yml`, made from the same table.")
+    yield from ("", "| alert | severity | when | what it says | what to do |", "|---|---|---|---|---|")
+    for alert in ALERTS:
+        lasting = f" for {alert.lasting}" if alert.lasting else ""
+        yield f"| {alert.name} | {alert.severity} | `{cell(alert.expression)}`{lasting} | {cell(alert.says)} | {cell(alert.do)} |"
 
 
 def codes() -> Iterator[str]:

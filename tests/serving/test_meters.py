@@ -1,4 +1,4 @@
-from vernal.serving.meters import BUCKETS_S, Gauge, Layout, Meter, Meters
+from vernal.serving.meters import BUCKETS_S, Gauge, Layout, Meter, Meters, Value
 
 TABLE = [Meter("asked_total", "calls", {"rung": ("full", "static")}), Meter("took_seconds", "time", {"route": ("a", "b")}, histogram=True)]
 
@@ -31,7 +31,7 @@ def test_buckets_of_a_histogram_are_cumulative_and_end_in_the_count(tmp_path):
     one.observe("took_seconds", "b", seconds=0.0004)
     two.observe("took_seconds", "b", seconds=0.003)
     two.observe("took_seconds", "b", seconds=9.0)
-    lines = [line for line in one.text([]).splitlines() if line.startswith("took_seconds") and 'route="b"' in line]
+    lines = [line for line in one.text().splitlines() if line.startswith("took_seconds") and 'route="b"' in line]
     counts = [int(line.split()[-1]) for line in lines if "_bucket" in line]
     assert counts == sorted(counts)
     assert len(counts) == len(BUCKETS_S) + 1
@@ -41,4 +41,4 @@ def test_buckets_of_a_histogram_are_cumulative_and_end_in_the_count(tmp_path):
 
 def test_labels_of_gauges_are_escaped(tmp_path):
     one, _ = two_processes(tmp_path)
-    assert 'age{release="a\\"\\n"} 1' in one.text([Gauge("age", "s", 1.0, {"release": 'a"\n'})])
+    assert 'age{release="a\\"\\n"} 1' in one.text([Gauge("age", "s", "serving", ("release",))], [Value("age", 1.0, {"release": 'a"\n'})])

@@ -10,27 +10,46 @@ import itertools
 import mmap
 import os
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+Topic = Literal["serving", "freshness", "staleness", "drift", "training"]
 BUCKETS_S = (0.0005, 0.001, 0.002, 0.0035, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.25, 1.0)
 
 
 class Meter(NamedTuple):
-    """One metric; every label has a fixed list of values, so every series has a fixed place."""
+    """One metric that we count; every label has a fixed list of values, so every series has a fixed place."""
 
     name: str
     effect: str
     labels: Mapping[str, tuple[str, ...]] = {}
     histogram: bool = False
+    topic: Topic = "serving"
+
+    @property
+    def kind(self) -> str:
+        return "histogram" if self.histogram else "counter"
 
 
 class Gauge(NamedTuple):
-    """One value read at scrape time."""
+    """One metric that is read at scrape time; `counter` says that it only grows."""
 
     name: str
     effect: str
+    topic: Topic
+    labels: tuple[str, ...] = ()
+    counter: bool = False
+
+    @property
+    def kind(self) -> str:
+        return "counter" if self.counter else "gauge"
+
+
+class Value(NamedTuple):
+    """What one series of a gauge says now."""
+
+    name: str
     value: float
     labels: Mapping[str, str] = {}
 
@@ -60,7 +79,7 @@ class Meters:
     >>> layout = Layout([Meter("asked_total", "calls", {"rung": ("full", "static")})])
     >>> meters = Meters(Path(tempfile.mkdtemp()), "api-0", layout)
     >>> meters.count("asked_total", "full")
-    >>> print(meters.text([]), end="")
+    >>> print(meters.text(), end="")
     # HELP asked_total calls
     # TYPE asked_total counter
     asked_total{rung="full"} 1
@@ -93,15 +112,14 @@ class Meters:
                 totals = [a + b for a, b in zip(totals, cells[1:], strict=True)]
         return totals
 
-    def text(self, gauges: Iterable[Gauge]) -> str:
-        """Every series in Prometheus' text format."""
+    def text(self, gauges: Sequence[Gauge] = (), values: Iterable[Value] = ()) -> str:
+        """Every series in Prometheus' text format: what was counted, then the gauges that have a value."""
         totals = self.totals()
         lines = [line for meter in self.layout.meters for line in self.lines(meter, totals)]
-        return "\n".join([*lines, *gauge_lines(gauges)]) + "\n"
+        return "\n".join([*lines, *gauge_lines(gauges, values)]) + "\n"
 
     def lines(self, meter: Meter, totals: list[float]) -> Iterator[str]:
-        yield f"# HELP {meter.name} {meter.effect}"
-        yield f"# TYPE {meter.name} {'histogram' if meter.histogram else 'counter'}"
+        yield from head(meter)
         for values in itertools.product(*meter.labels.values()):
             start = self.layout.place[(meter.name, *values)]
             labels = dict(zip(meter.labels, values, strict=True))
@@ -137,13 +155,24 @@ def histogram_lines(name: str, labels: Mapping[str, str], cells: list[float]) ->
     yield f"{name}_count{shown(labels)} {running[-1]:.17g}"
 
 
-def gauge_lines(gauges: Iterable[Gauge]) -> Iterator[str]:
-    for name, group in itertools.groupby(gauges, key=lambda gauge: gauge.name):
-        for position, gauge in enumerate(group):
-            if position == 0:
-                yield f"# HELP {name} {gauge.effect}"
-                yield f"# TYPE {name} gauge"
-            yield f"{name}{shown(gauge.labels)} {gauge.value:.17g}"
+def gauge_lines(gauges: Sequence[Gauge], values: Iterable[Value]) -> Iterator[str]:
+    """The gauges in their order.
+
+    Raises
+    ------
+    KeyError
+        A value of a gauge that is not in the table.
+    """
+    by_name: dict[str, list[str]] = {gauge.name: [] for gauge in gauges}
+    for value in values:
+        by_name[value.name].append(f"{value.name}{shown(value.labels)} {value.value:.17g}")
+    for gauge in gauges:
+        if by_name[gauge.name]:
+            yield from (*head(gauge), *by_name[gauge.name])
+
+
+def head(metric: Meter | Gauge) -> tuple[str, str]:
+    return f"# HELP {metric.name} {metric.effect}", f"# TYPE {metric.name} {metric.kind}"
 
 
 def shown(labels: Mapping[str, str]) -> str:

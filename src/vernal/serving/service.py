@@ -1,6 +1,7 @@
 """What one worker holds while it serves: the places it reads and writes, and the release in charge."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vernal.clock import Clock
@@ -31,6 +32,7 @@ class Service:
     """Everything a route may use."""
 
     settings: Settings
+    data: Path  # the directory of everything Vernal keeps
     clock: Clock
     log: EventLog
     appends: GroupCommit
@@ -49,6 +51,7 @@ class Service:
     table: "Table | None" = None
     draining: bool = False
     answers: int = 0
+    unknown_since: dict[str, int] = field(default_factory=dict)  # release -> arrival of the first event it does not know, UTC us
 
     def sampled(self) -> bool:
         """Whether this answer's stages are timed: one in `SAMPLED`."""

@@ -27,6 +27,7 @@ from vernal.serving.guarded import Guarded
 from vernal.serving.http import Application
 from vernal.serving.keys import Keys
 from vernal.serving.meters import Meters
+from vernal.serving.metrics import layout
 from vernal.serving.ports import Workspace
 from vernal.serving.records import Records
 from vernal.serving.routes import Route, Table
@@ -124,7 +125,7 @@ async def serve_until_stopped(workspace: Workspace, child: Child, table: Table) 
 def assembled(workspace: Workspace, child: Child, table: Table) -> Service:
     """Everything a worker holds, opened and warm."""
     settings, plan, clock = workspace.settings, workspace.plan, workspace.clock
-    meters = Meters(workspace.data / "meters", child.name, operations.layout(table))
+    meters = Meters(workspace.data / "meters", child.name, layout(table))
     state, kept, live = workspace.state(), workspace.records(), LiveItems.attach(workspace.live_dir)
 
     def build(release: Release | None) -> Recommender:
@@ -134,6 +135,7 @@ def assembled(workspace: Workspace, child: Child, table: Table) -> Service:
     appends = GroupCommit(workspace.log, settings.serving.commit_ms)
     return Service(
         settings=settings,
+        data=workspace.data,
         clock=clock,
         log=workspace.log,
         appends=appends,
