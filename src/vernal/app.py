@@ -107,12 +107,12 @@ class Workspace:
     def keys_path(self) -> Path:
         return self.data / "keys.json"
 
-    def history(self) -> History:
-        """The whole log as columns."""
-        return read_history(self.log, self.archive, type_codes(self.settings))
+    def history(self, until: int | None = None) -> History:
+        """The log as columns, up to an offset or its end."""
+        return read_history(self.log, self.archive, type_codes(self.settings), until)
 
-    def catalogue(self) -> Catalogue:
-        return read_catalogue(self.log, self.settings.items)
+    def catalogue(self, until: int | None = None) -> Catalogue:
+        return read_catalogue(self.log, self.settings.items, until)
 
     def close(self) -> None:
         """Closes the log if it was opened; what is asked for afterwards is opened again."""

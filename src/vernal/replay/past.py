@@ -15,10 +15,11 @@ class PastLog:
     ----------
     log : the whole log; nothing is ever appended to it through this
     until : last offset that is seen
+    n_items : how many items had been mentioned by then; None = all that ever were, where nobody asks for more than it can know
     """
 
-    def __init__(self, log: EventLog, until: int) -> None:
-        self.log, self.until = log, until
+    def __init__(self, log: EventLog, until: int, n_items: int | None = None) -> None:
+        self.log, self.until, self.n_items = log, until, n_items
 
     def append(self, kind: Kind, records: Sequence[Any], received_at: Sequence[int] | None = None) -> list[Receipt]:
         """Never appends: the past is closed."""
@@ -42,8 +43,9 @@ class PastLog:
         return min(self.until, self.log.end())
 
     def items_after(self, number: int) -> list[str]:
-        """Ids are durable facts; a number that was not given yet is asked by nobody who only sees the past."""
-        return self.log.items_after(number)
+        """Ids are durable facts; numbers that were not given yet are left out where it is known which."""
+        ids = self.log.items_after(number)
+        return ids if self.n_items is None else ids[: max(0, self.n_items - number)]
 
     def close(self) -> None:
         """The log belongs to whoever opened it."""

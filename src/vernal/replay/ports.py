@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from vernal.config import Settings
+from vernal.events.history import History
 from vernal.events.ports import EventLog
 from vernal.features.definition import Plan
 from vernal.release import ReleaseStore
@@ -17,3 +18,4 @@ class ReplaySpace(Protocol):
     def releases(self) -> ReleaseStore: ...
     @property
     def plan(self) -> Plan: ...
+    def history(self, until: int | None = None) -> History: ...

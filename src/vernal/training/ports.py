@@ -5,7 +5,7 @@ from typing import Protocol
 
 from vernal.clock import Clock
 from vernal.config import Settings
-from vernal.events.archive import Archive
+from vernal.events.history import Catalogue, History
 from vernal.events.ports import EventLog
 from vernal.features.definition import Plan
 from vernal.release import ReleaseStore
@@ -23,11 +23,14 @@ class TrainingSpace(Protocol):
     @property
     def log(self) -> EventLog: ...
     @property
-    def archive(self) -> Archive: ...
-    @property
     def releases(self) -> ReleaseStore: ...
     @property
     def plan(self) -> Plan: ...
+    def history(self, until: int | None = None) -> History:
+        """The log as columns, up to an offset."""
+        ...
+
+    def catalogue(self, until: int | None = None) -> Catalogue: ...
 
 
 def silent(stage: str, done: int, total: int) -> None:

@@ -8,7 +8,6 @@ from vernal.config import Settings, duration_s
 from vernal.errors import TrainingError
 from vernal.evaluation.splits import positive_rows
 from vernal.events.history import Catalogue, History
-from vernal.events.reading import read_catalogue, read_history, type_codes
 from vernal.features.definition import Plan
 from vernal.terms import US_PER_S
 from vernal.training.ports import TrainingSpace
@@ -38,11 +37,11 @@ class Snapshot:
             Not one positive event.
         """
         until = space.log.end()
-        history = read_history(space.log, space.archive, type_codes(space.settings), until)
+        history = space.history(until)
         found = int(positive_rows(history, space.settings.events).sum())
         if found < LEAST_POSITIVES:
             raise TrainingError.too_little("events", f"{found} positive events in {len(history)}", f"at least {LEAST_POSITIVES}")
-        catalogue = read_catalogue(space.log, space.settings.items, until)
+        catalogue = space.catalogue(until)
         return cls(space.plan, space.settings, history, catalogue, until, int(history.received_at[-1]) + 1)
 
     @property
