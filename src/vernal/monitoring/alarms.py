@@ -132,7 +132,7 @@ NOUNS: Final = {
     Statistic.RATE: "the rate of positive labels",
     Statistic.AUC: "the area under the curve",
     Statistic.ENTROPY: "the normalised entropy",
-    Statistic.VOLUME: "the number of rows per window",
+    Statistic.VOLUME: "the number of {} per window",
 }
 SHIFTS: Final = {
     Statistic.LOCATION: "{} moved by {} sd of its usual spread",
@@ -149,7 +149,7 @@ SHIFTS: Final = {
 
 def words(statistic: Statistic, column: str, size: Size) -> str:
     """What changed and how much, with its interval."""
-    name = f"`{column}`"
+    name = f"`{column}`" if column else "rows"
     if statistic in NOUNS:
         verb = "rose" if size.shift > 0 else "fell"
         low, high = sorted((size.after_low, size.after_high))

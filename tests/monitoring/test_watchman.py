@@ -1,0 +1,137 @@
+"""The watchman: silent in a healthy village, plain about a broken one, and the same whatever kills it."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from vernal.clock import ManualClock
+from vernal.events.schema import Event, Kind
+from vernal.monitoring.coordinates import Statistic
+from vernal.monitoring.watchman import Watchman
+from vernal.release import Lineage, ReleaseStore
+from vernal.terms import DAY_S, US_PER_S
+from vernal.testing.memory import MemoryLog
+from vernal.testing.village import START_US, village_events, village_items, village_settings
+
+DAY_US = DAY_S * US_PER_S
+BEGUN, BROKEN = 30, 34  # days: the watch begins, and what breaks breaks
+ITEMS = village_items()
+EVENTS = village_events(ITEMS, n_users=60, days=38, per_day=500)
+
+
+class Village:
+    """A workspace of a log in memory."""
+
+    def __init__(self, folder: Path, events: Sequence[Event]) -> None:
+        self.settings, self.clock = village_settings(), ManualClock(START_US)
+        self.log = MemoryLog(self.clock)
+        self.log.append(Kind.ITEMS, ITEMS, [0] * len(ITEMS))
+        self.log.append(Kind.EVENTS, events, [max(event.time, START_US) for event in events])
+        self.releases = ReleaseStore(folder / "releases", self.clock)
+        self.folder = folder / "monitoring"
+
+    def watchman(self) -> Watchman:
+        return Watchman(self, self.folder)
+
+
+def day(number: int) -> int:
+    return START_US + number * DAY_US
+
+
+def broken(how: Callable[[Event], Event | None], since: int = BROKEN) -> list[Event]:
+    changed = [how(event) if event.time >= day(since) else event for event in EVENTS]
+    return [event for event in changed if event is not None]
+
+
+def watched(folder: Path, events: Sequence[Event], until: int = 38) -> Watchman:
+    watchman = Village(folder, events).watchman()
+    watchman.step(day(BEGUN))
+    watchman.step(day(until))
+    return watchman
+
+
+def test_a_healthy_village_raises_nothing_and_holds_nothing(tmp_path: Path) -> None:
+    watchman = watched(tmp_path, EVENTS)
+    assert (watchman.state.alarms, watchman.holds, watchman.advances) == ([], (), ())
+    assert {name: len(kin.strips) for name, kin in watchman.state.streams.items()} == {"view": 8, "buy": 8}
+
+
+FAULTS = {
+    "a type that is not sent any more": lambda e: None if e.type == "buy" else e,
+    "users and items swapped": lambda e: msgspec.structs.replace(e, user=e.item, item=e.user),
+    "clocks an hour behind": lambda e: msgspec.structs.replace(e, time=e.time - 3_600 * US_PER_S),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_broken_data_holds_training_within_two_windows(tmp_path: Path, fault: str) -> None:
+    events = broken(FAULTS[fault])
+    village = Village(tmp_path, EVENTS[:1])
+    village.log = MemoryLog(village.clock)
+    village.log.append(Kind.ITEMS, ITEMS, [0] * len(ITEMS))
+    arrivals = {event.event_id: event.time for event in EVENTS}
+    village.log.append(Kind.EVENTS, events, [arrivals[event.event_id] for event in events])
+    watchman = village.watchman()
+    watchman.step(day(BROKEN))
+    assert watchman.holds == ()
+    watchman.step(day(BROKEN + 2))
+    assert watchman.holds
+    assert all(alarm.pages and alarm.blocks_training for alarm in watchman.holds)
+
+
+def test_a_type_that_falls_silent_is_named_at_once_with_its_true_size(tmp_path: Path) -> None:
+    watchman = watched(tmp_path, broken(FAULTS["a type that is not sent any more"]), until=BROKEN + 1)
+    alarm = watchman.holds[0]
+    assert (alarm.column, alarm.statistic) == ("buy events", Statistic.VOLUME)
+    assert "the number of `buy events` per window fell from 2" in alarm.sentence(watchman.named)
+    assert alarm.size.after < 1
+    assert watchman.named(alarm.since.first) == "2023-12-19"
+
+
+def test_a_watchman_killed_between_any_two_windows_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    events = broken(FAULTS["users and items swapped"])
+    whole = watched(tmp_path / "whole", events)
+    village = Village(tmp_path / "killed", events)
+    for at in range(BEGUN, 39):
+        village.watchman().step(day(at))
+    assert (village.folder / "watchman.msgpack").read_bytes() == (whole.folder / "watchman.msgpack").read_bytes()
+
+
+def test_a_step_that_was_done_is_not_done_again(tmp_path: Path) -> None:
+    watchman = watched(tmp_path, EVENTS)
+    assert watchman.step(day(38)) == []
+    assert watchman.step(day(10)) == []
+
+
+def test_an_acknowledged_fault_that_was_mended_is_forgotten_and_one_that_was_not_rings_again(tmp_path: Path) -> None:
+    mended = [e for e in EVENTS if e.type == "view" or not day(BROKEN) <= e.time < day(BROKEN + 1)]
+    for name, events, rings in (("mended", mended, False), ("broken", broken(FAULTS["a type that is not sent any more"]), True)):
+        watchman = watched(tmp_path / name, events, until=BROKEN + 1)
+        assert watchman.acknowledge("ada", "the app was mended") == 1
+        assert watchman.holds == ()
+        watchman.step(day(38))
+        assert bool(watchman.holds) == rings
+        assert watchman.state.alarms[0].acknowledged_by == "ada"
+
+
+def test_a_young_shop_is_judged_with_a_caveat_first_and_with_the_promise_after_three_weeks(tmp_path: Path) -> None:
+    watchman = Village(tmp_path, EVENTS).watchman()
+    assert watchman.step(day(5)) == []
+    watchman.step(day(9))
+    assert all(watch.caveat() for watch in watchman.watches.values())
+    watchman.step(day(38))
+    assert not any(watch.caveat() for watch in watchman.watches.values())
+    assert watchman.holds == ()
+
+
+def test_the_share_of_events_on_items_the_release_never_saw(tmp_path: Path) -> None:
+    late = broken(lambda e: msgspec.structs.replace(e, item="new-" + e.item) if e.type == "buy" else e)
+    village = Village(tmp_path, late)
+    watchman = village.watchman()
+    assert watchman.unknown_share(day(BROKEN)) == 0.0
+    until = next(k for k, event in enumerate(late) if event.time >= day(BROKEN)) + len(ITEMS)
+    lineage = Lineage(log_from=1, log_to=until, as_of=day(BROKEN), config="", plan="", code="", seed=0)
+    village.releases.promote(village.releases.commit(village.releases.draft(), lineage, {}).name, "trained")
+    assert watchman.unknown_share(day(BROKEN + 1)) == pytest.approx(0.5, abs=0.1)
