@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from vernal.config import Settings
+from vernal.events.archive import Archive
 from vernal.events.history import History
 from vernal.events.ports import EventLog
 from vernal.features.definition import Plan
@@ -14,6 +15,8 @@ class ReplaySpace(Protocol):
     def settings(self) -> Settings: ...
     @property
     def log(self) -> EventLog: ...
+    @property
+    def archive(self) -> Archive: ...
     @property
     def releases(self) -> ReleaseStore: ...
     @property

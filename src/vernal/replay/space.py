@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vernal.clock import ManualClock
 from vernal.config import Settings
+from vernal.events.archive import Archive
 from vernal.events.history import Catalogue, History
 from vernal.events.reading import batches, read_catalogue
 from vernal.events.schema import Kind
@@ -105,6 +106,11 @@ class PastSpace:
         self.log = PastLog(past.space.log, 0)
         self.releases = ReleaseStore(folder / "releases", self.clock)
         self.to(at)
+
+    @property
+    def archive(self) -> Archive:
+        """That of the workspace: readers leave an archive alone that goes on after the log they read."""
+        return self.past.space.archive
 
     @property
     def plan(self) -> Plan:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from vernal.clock import Clock
 from vernal.config import Settings
+from vernal.events.archive import Archive
 from vernal.events.history import Catalogue, History
 from vernal.events.ports import EventLog
 from vernal.features.definition import Plan
@@ -22,6 +23,8 @@ class TrainingSpace(Protocol):
     def clock(self) -> Clock: ...
     @property
     def log(self) -> EventLog: ...
+    @property
+    def archive(self) -> Archive: ...
     @property
     def releases(self) -> ReleaseStore: ...
     @property
