@@ -48,9 +48,7 @@ def read(folder: Path, name: str, first: int, n: int) -> Slice:
 def compared(folder: Path) -> dict[str, Any]:
     """Reference and verdicts: the columns named, in how many windows, and the bytes of what is kept."""
     each = ROWS // WINDOWS
-    sample, keys = read(folder, "past", 0, SAMPLE)[0], np.fromfile(folder / "past.categorical", np.int64).reshape(-1, len(SIZES))
-    bins = Bins.frozen(sample, keys)
-    del keys
+    bins = Bins.frozen(read(folder, "past", 0, SAMPLE)[0], (read(folder, "past", t * each, each)[1] for t in range(WINDOWS)))
     past = [Window(t, Summary.of(bins, *read(folder, "past", t * each, each))) for t in range(WINDOWS)]
     watch = Watch(Reference.of(SCHEMA, bins, past))
     for t in range(WINDOWS):
@@ -93,7 +91,7 @@ def one_by_one_us(rows: int) -> float:
     for _ in range(5):
         began = time.process_time()
         for k in range(rows):
-            summary.fold(bins.cells(numeric[k : k + 1], categorical[k : k + 1]))
+            summary.add(bins, numeric[k : k + 1], categorical[k : k + 1])
         taken.append((time.process_time() - began) / rows * 1e6)
     return float(np.median(taken))
 

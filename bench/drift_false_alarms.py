@@ -1,7 +1,7 @@
 """Claim drift_false_alarms: how many healthy worlds ever raise an alarm, over their whole life and all streams.
 
     python bench/drift_false_alarms.py                      the claim
-    python bench/drift_false_alarms.py breathing 0 50       only the lives of seeds 0..49 of one kind, kept for the claim
+    python bench/drift_false_alarms.py breathing 0 50       only the first 50 lives of one kind, kept for the claim
 
 A life is 56 windows of reference and 500 watched ones of 5,000 rows and 50 columns with their score and labels. Peers judge the features of the first
 windows of real rows in the same run.
@@ -27,13 +27,14 @@ from vernal.monitoring.watch import FIRST_SHARE, NOMINAL, PROMISE
 
 BOUND = -math.log(PROMISE * NOMINAL * FIRST_SHARE)  # of the log of all evidence, at which a watch rings for the first time
 WINDOWS, MOST = 500, 4
+FIRST_SEED = 30_000  # settings were chosen on seeds 0 to 199 and 10,000 to 10,019
 LIVES = {"breathing": 200, "iid": 200, "heavy": 40}
 COMPARED = ("location", "spread", "skew", "tilt", "shape", "residual")
 PEER_WINDOWS = {"evidently": 5, "nannyml": 20, "alibi": 10}
 
 
-def lives(kind: str, seeds: range) -> list[dict[str, Any]]:
-    return [kept(lifetime, kind, seed, WINDOWS) for seed in seeds]
+def lives(kind: str, first: int, end: int) -> list[dict[str, Any]]:
+    return [kept(lifetime, kind, FIRST_SEED + seed, WINDOWS) for seed in range(first, end)]
 
 
 def likeness(windows: int = 12, rows: int = 5_000) -> dict[str, float]:
@@ -53,7 +54,7 @@ def likeness(windows: int = 12, rows: int = 5_000) -> dict[str, float]:
 
 
 def run() -> dict[str, Any]:
-    found = {kind: lives(kind, range(n)) for kind, n in LIVES.items()}
+    found = {kind: lives(kind, 0, n) for kind, n in LIVES.items()}
     alarmed = {kind: sum(life["most"] >= BOUND for life in of) for kind, of in found.items()}
     peers = {f"{peer}, {kind}": kept(share_of_windows, peer, kind, 0, n) for peer, n in PEER_WINDOWS.items() for kind in ("iid", "breathing")}
     like = kept(likeness)
@@ -64,8 +65,9 @@ def run() -> dict[str, Any]:
         unit="lives",
         holds=all(alarmed[kind] <= MOST * LIVES[kind] / 200 for kind in ("breathing", "iid")),
         baselines={f"share of windows with an alarm: {peer}": share for peer, share in peers.items()},
-        seeds=list(range(max(LIVES.values()))),
-        notes="any severity counts; breathing: weekday effect sd .03 and AR(1) .6 sd .03 on every location, tilt and the base rate; heavy: the same with "
+        seeds=[FIRST_SEED, FIRST_SEED + max(LIVES.values()) - 1],
+        notes="seeds from the first to the last named, which no setting was chosen on; "
+        "any severity counts; breathing: weekday effect sd .03 and AR(1) .6 sd .03 on every location, tilt and the base rate; heavy: the same with "
         "Student shocks of 5 degrees. Counts are drawn from their exact multinomial (residual sums of columns y does not depend on: their normal limit); "
         f"against real rows of the same windows the coordinates differ by sd {like['sd']:.2f} of what sampling gives, at most {like['largest']:.1f}. "
         f"Peers at their defaults ({', '.join(p for of in PACKAGES.values() for p in of)}), features only, 35 windows of reference, seed 0, windows judged: "
@@ -76,6 +78,6 @@ def run() -> dict[str, Any]:
 
 if __name__ == "__main__":
     if len(sys.argv) == 4:
-        lives(sys.argv[1], range(int(sys.argv[2]), int(sys.argv[3])))
+        lives(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
     else:
         run()

@@ -16,7 +16,7 @@ from load.breathing import SCENARIOS
 from load.drills import AFTER, drill
 from load.kept import kept
 
-SEEDS = range(20)
+SEEDS = range(40_000, 40_020)  # settings were chosen on seeds 0 to 59
 BARS = {"label": (1, 3), "concept_small": (1, 3), "season": (8, AFTER)}  # median, maximum; (0, 1) for the others
 NEVER = AFTER + 1
 

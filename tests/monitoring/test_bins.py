@@ -1,5 +1,7 @@
 """Frozen bins: every value has one cell, and it never changes."""
 
+import itertools
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,6 +50,15 @@ def test_a_category_is_a_top_one_another_known_one_or_unseen(keys: list[int], ot
     alone = int(bins.cells(np.empty((1, 0)), np.array([[other]], np.int64))[0, 0])
     assert (alone == UNSEEN) == (other not in keys)
     assert bins.cells(np.empty((1, 0)), np.array([[MISSING_KEY]], np.int64))[0, 0] == MISSING
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(-3, 40), min_size=1, max_size=200), st.lists(st.integers(0, 200), max_size=5))
+def test_keys_that_come_in_slices_give_the_bins_of_all_at_once(keys: list[int], cuts: list[int]) -> None:
+    columns = np.array([keys, keys[::-1]], np.int64).T // np.array([1, 3])
+    slices = (columns[a:b] for a, b in itertools.pairwise([0, *sorted(cuts), len(keys)]))
+    whole, joined = Bins.frozen(np.empty((0, 0)), columns), Bins.frozen(np.empty((0, 0)), slices)
+    assert (whole.known.tolist(), whole.fingerprint) == (joined.known.tolist(), joined.fingerprint)
 
 
 def test_keys_of_strings_are_the_same_everywhere() -> None:

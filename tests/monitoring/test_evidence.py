@@ -8,7 +8,7 @@ from scipy import stats
 from test_usual import NOISE, breathing
 
 from vernal.monitoring import tails
-from vernal.monitoring.evidence import Bank, Evidence, bet, normal_of, start_weight
+from vernal.monitoring.evidence import RAMPED, SLOTS, STEPS, Bank, Evidence, bet, normal_of, start_weight, summed
 from vernal.monitoring.usual import Usual
 
 REFERENCE = 56
@@ -32,9 +32,26 @@ def judged(bank: Bank, value: np.ndarray) -> list[Evidence]:
     return [bank.judge(row, np.full(len(row), NOISE), t % 7) for t, row in enumerate(value[REFERENCE:], REFERENCE)]
 
 
-def test_bets_on_all_starts_share_a_capital_of_one() -> None:
+def test_all_bets_share_a_capital_of_one() -> None:
     assert sum(start_weight(k) for k in range(1, 20_000)) == pytest.approx(1.0, abs=1e-3)
     assert sum(start_weight(k) for k in range(1, 200_000)) <= 1.0
+    bank, staked = bank_of(breathing(1, REFERENCE, 1), exact(1)), 0.0
+    for t in range(400):
+        bank.judge(np.zeros(1), np.full(1, NOISE), t % 7)
+        staked += float(np.exp(bank.stake[0, bank.born[0] == bank.steps[0]]).sum())
+    assert staked == pytest.approx(sum(start_weight(k) for k in range(1, 401)), rel=1e-9)
+
+
+def test_a_slow_ramp_is_worth_more_to_the_bets_on_ramps_than_they_cost_and_its_size_by_now_is_told() -> None:
+    value = breathing(14, REFERENCE + 21, 300)
+    value[REFERENCE + 12 :] += 0.02 * np.arange(1, 10)[:, None]
+    bank = bank_of(value, exact(300))
+    log_e, steps_alone = judged(bank, value)[-1].log_e, []
+    for j in range(300):
+        stake = np.where(np.arange(SLOTS) < STEPS, bank.stake[j] - np.log(1 - RAMPED), -np.inf)
+        steps_alone.append(summed(bank.born[j], bank.gain[j], bank.information[j], stake, 0))
+    assert np.median(log_e) > np.median(steps_alone) + 1
+    assert np.median([bank.size(j)[0] for j in range(300)]) == pytest.approx(0.18, abs=0.03)
 
 
 def test_the_capital_never_grows_in_the_mean_while_all_is_as_usual() -> None:

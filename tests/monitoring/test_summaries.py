@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stall import BINS, SCHEMA, rows, summary
+from stall import BINS, SCHEMA, Trouble, rows, summary
 
 from vernal.errors import MonitoringError
 from vernal.monitoring.bins import Bins
@@ -37,6 +37,17 @@ def test_the_order_of_rows_changes_no_byte(seed: int, labelled: bool) -> None:
     shuffled = Outcomes(outcomes.probability[order], outcomes.label[order])
     first = Summary.of(BINS, numeric, categorical, outcomes if labelled else None)
     assert first.to_bytes() == Summary.of(BINS, numeric[order], categorical[order], shuffled if labelled else None).to_bytes()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, 60))
+def test_rows_that_come_one_at_a_time_are_counted_as_those_that_come_at_once_with_or_without_labels(seed: int, n: int) -> None:
+    numeric, categorical, outcomes = rows(seed, n, Trouble(missing=0.3, new=0.3))
+    one_by_one = Summary.empty(BINS)
+    for k in range(n):
+        one_by_one.add(BINS, numeric[k : k + 1], categorical[k : k + 1])
+    assert one_by_one == Summary.of(BINS, numeric, categorical)
+    assert (one_by_one.counts == Summary.of(BINS, numeric, categorical, outcomes).counts).all()
 
 
 @settings(max_examples=30, deadline=None)

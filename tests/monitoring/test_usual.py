@@ -50,6 +50,21 @@ def test_lag_and_wobble_are_found_again(lag: float) -> None:
     assert np.sqrt(usual.wobble.mean()) == pytest.approx(0.03, rel=0.25)
 
 
+def test_a_small_family_takes_its_lag_from_what_all_families_say() -> None:
+    value, names = breathing(7, 56, 66), ["location"] * 60 + ["overall"] * 6
+    lags = []
+    for seed in range(10):
+        value[:, 60:] = breathing(100 + seed, 56, 6)
+        lags.append(Usual.fitted(value, np.full(value.shape, NOISE), np.arange(56) % 7, names).lag[-1])
+    assert lags == pytest.approx([0.6] * 10, abs=0.12)
+
+
+def test_a_few_coordinates_that_lay_still_do_not_say_that_none_of_their_family_wobbles() -> None:
+    value = np.sqrt(NOISE) * np.random.default_rng(3).standard_normal((56, 6))
+    few, many = (Usual.fitted(v, np.full(v.shape, NOISE), np.arange(56) % 7, ["overall"] * v.shape[1]) for v in (value, np.tile(value, 10)))
+    assert many.wobble.max() < few.wobble.min() < 0.5 * NOISE
+
+
 def test_a_coordinate_that_only_samples_has_no_wobble() -> None:
     value = np.sqrt(NOISE) * np.random.default_rng(3).standard_normal((56, 40))
     usual = Usual.fitted(value, np.full(value.shape, NOISE), np.arange(56) % 7, ["missing"] * 40)

@@ -68,9 +68,9 @@ def test_drift_of_an_unimportant_feature_never_pages() -> None:
 
 
 def test_a_sentence_has_what_how_big_since_when_where_what_then_harm_and_action() -> None:
-    broken = {"device=android": summary(6_000, 1_000, Trouble(missing=0.12)), "device=web": summary(7_000, 1_000)}
+    broken = {"device=android": summary(6_000, 1_000, Trouble(missing=0.2)), "device=web": summary(7_000, 1_000)}
     watch = Watch(reference(35, **SEGMENTS))
-    watch.judge(Window(35, summary(5_000)))
+    watch.judge(Window(35, summary(5_001)))
     whole = broken["device=android"] + broken["device=web"]
     alarms = watch.judge(Window(36, whole), broken, [Change(36, "app 9.2 was deployed"), Change(20, "long ago")]).alarms
     assert alarms[0].sentence().startswith("Since window 36")

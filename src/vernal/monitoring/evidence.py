@@ -1,10 +1,11 @@
 """The bank of e-processes: how much evidence there is, per coordinate and in all, that something is no longer as usual.
 
 Each one-step error of the null is turned into a number that is standard normal as long as all is as usual. A bet that a shift began at window s is the
-ratio of normal densities with and without the shift's trace in the errors, averaged over sizes; bets on all start times share a capital of 1. Such a sum
-is an e-process: at any time, for ever, it exceeds 1/a with probability at most a (Ville). A weighted mean of e-processes is one again, so the whole bank
-keeps one promise, whatever depends on what. Bets may be dropped (that only lowers the sum), so each coordinate keeps 28: the last 16 windows, and every
-fourth window of the last 64. Nothing ever resets by itself: see `watch`.
+ratio of normal densities with and without the shift's trace in the errors, averaged over sizes; bets on all start times, and on steps and ramps, share a
+capital of 1. Such a sum is an e-process: at any time, for ever, it exceeds 1/a with probability at most a (Ville). A weighted mean of e-processes is one
+again, so the whole bank keeps one promise, whatever depends on what. Bets may be dropped (that only lowers the sum), so each coordinate keeps 44: steps
+that began in the last 16 windows or at every fourth of the last 64, and ramps that began at every fourth of the last 64. Nothing ever resets by itself:
+see `watch`.
 
 Source: Ville (1939); Shafer (2021), testing by betting; Shin, Ramdas and Rinaldo (2023), e-detectors; Wang and Ramdas (2022), e-BH.
 """
@@ -23,7 +24,11 @@ from vernal.monitoring.usual import BURNT, STATES, WEEK, Floats, Ints, Usual, be
 RECENT: Final = 16
 EVERY: Final = 4
 OLDER: Final = 12
-SLOTS: Final = RECENT + OLDER
+STEPS: Final = RECENT + OLDER
+RAMPS: Final = 16
+SLOTS: Final = STEPS + RAMPS
+RAMPED: Final = 0.25  # of the capital is bet on ramps
+RISE: Final = 0.35  # of its size is what a ramp gains per window
 SIZES: Final = (0.7, 2.0, 6.0)  # sd of the bets' shifts, in sd of one window's error
 MEAN_WAIT: Final = 400.0  # windows; half of the capital bets on early starts, half is spread with this mean
 MOST_LOG: Final = 600.0  # evidence is counted up to exp(600)
@@ -110,27 +115,31 @@ class Bank:
         total = np.logaddexp.reduce(self.log_e + np.log(self.weight))
         return Evidence(self.log_e.copy(), self.weight, float(total))
 
-    def starts(self, at: int) -> tuple[Ints, Floats]:
-        """Windows of this coordinate's own count (1 = first judged) at which a shift may have begun, and their posterior probability."""
+    def bets(self, at: int) -> tuple[Ints, Floats]:
+        """Places of the bets that are held, by the window they began at in the coordinate's own count (1 = first judged), and their posterior probability.
+
+        All starts are as likely before: what was staked on each only says where it pays to look.
+        """
         held = np.flatnonzero(self.born[at] >= 0)
         born = self.born[at, held].astype(np.int64)
-        logs = np.array([math.log(start_weight(b)) + bet(self.gain[at, k], self.information[at, k], self.side[at]) for k, b in zip(held, born, strict=True)])
-        order = np.argsort(born)
+        logs = np.log(np.where(held < STEPS, 1 - RAMPED, RAMPED))
+        logs += [bet(self.gain[at, k], self.information[at, k], self.side[at]) for k in held]
+        order = np.argsort(born, kind="stable")
         odds = np.exp(logs - logs.max())[order] if len(logs) else logs
-        return born[order], odds / odds.sum()
+        return held[order], odds / odds.sum()
 
     def since(self, at: int) -> tuple[int, int, int]:
         """Most likely first window of the shift and the ends of a 95 % credible set, in the coordinate's own count."""
-        born, odds = self.starts(at)
-        cumulated = np.cumsum(odds)
-        low, high = np.searchsorted(cumulated, [0.025, 0.975])
-        return int(born[np.argmax(odds)]), int(born[low]), int(born[min(high, len(born) - 1)])
+        held, odds = self.bets(at)
+        low, high = np.searchsorted(np.cumsum(odds), [0.025, 0.975])
+        first, earliest, latest = self.born[at, held[[np.argmax(odds), low, min(high, len(held) - 1)]]]
+        return int(first), int(earliest), int(latest)
 
     def size(self, at: int) -> tuple[float, float, float]:
-        """The shift since its most likely start, with its 95 % interval, in units of the coordinate."""
-        born, odds = self.starts(at)
-        k = int(np.flatnonzero(self.born[at] == born[np.argmax(odds)])[0])
-        unit, information = self.unit[at], max(float(self.information[at, k]), 1e-12)
+        """The shift by now, of the most likely start and shape, with its 95 % interval, in units of the coordinate."""
+        held, odds = self.bets(at)
+        k = held[np.argmax(odds)]
+        unit, information = self.unit[at] * height(k, self.steps[at] - self.born[at, k]), max(float(self.information[at, k]), 1e-12)
         middle, half = self.gain[at, k] / information * unit, NORMAL_Z / math.sqrt(information) * unit
         return float(middle), float(middle - half), float(middle + half)
 
@@ -138,11 +147,11 @@ class Bank:
         """(n,) the smallest shift that would have been seen by now with this power, had it begun `windows` ago; NaN if not watched so long."""
         out = np.full(len(self.weight), np.nan)
         for j in range(len(out)):
-            found = np.flatnonzero(self.born[j] == self.steps[j] - windows + 1)
+            found = np.flatnonzero(self.born[j, :STEPS] == self.steps[j] - windows + 1)
             if len(found) and self.steps[j] >= windows:
                 g, born = float(self.information[j, found[0]]), int(self.born[j, found[0]])
                 size = min(SIZES, key=lambda s: abs(s * math.sqrt(g) - 6.0))
-                need = -math.log(promise * self.weight[j] * start_weight(born) / len(SIZES)) + 0.5 * math.log1p(size**2 * g)
+                need = -math.log(promise * self.weight[j] * (1 - RAMPED) * start_weight(born) / len(SIZES)) + 0.5 * math.log1p(size**2 * g)
                 z = math.sqrt(2 * need * (1 + 1 / (size**2 * g))) + float(ndtri(power))
                 out[j] = z / math.sqrt(max(g, 1e-12)) * self.unit[j]
         return out
@@ -158,6 +167,12 @@ def start_filters(mean: Floats, cov: Floats, wobble: Floats) -> None:
 def start_weight(k: int) -> float:
     """Capital bet on a start at the k-th window (k = 1, 2, ...); sums to 1."""
     return 0.5 / (k * (k + 1.0)) + 0.5 / MEAN_WAIT * (1.0 - 1.0 / MEAN_WAIT) ** (k - 1)
+
+
+@njit(nogil=True, cache=True)
+def height(at: int, age: int) -> float:
+    """What the shift of the bet at a place is after `age` windows, in units of its size."""
+    return 1.0 if at < STEPS else RISE * (age + 1)
 
 
 @njit(nogil=True, cache=True)
@@ -207,8 +222,8 @@ def step(
             if watching:
                 z = looked_up(normal_of(error / sd, prior[j] + degrees[j]), table[j])
                 steps[j] += 1
-                open_bet(steps[j], born[j], response[j], gain[j], information[j], stake[j])
-                trace(z, unit[j] / sd, weekday, toward, widened, born[j], response[j], gain[j], information[j])
+                open_bets(steps[j], born[j], response[j], gain[j], information[j], stake[j])
+                trace(steps[j], z, unit[j] / sd, weekday, toward, widened, born[j], response[j], gain[j], information[j])
                 log_e[j] = summed(born[j], gain[j], information[j], stake[j], side[j])
             squares[j] += error * error / f
             degrees[j] += 1.0
@@ -230,30 +245,37 @@ def widen(square: float, f: float, share: float, heavy: float, toward: Floats) -
 
 
 @njit(nogil=True, cache=True)
-def open_bet(k: int, born: NDArray[np.int32], response: NDArray[np.float32], gain: Floats, information: Floats, stake: Floats) -> None:
-    """Puts the bet on a start at window k where the bet of 16 windows ago was, which moves on if it is one of every fourth."""
+def open_bets(k: int, born: NDArray[np.int32], response: NDArray[np.float32], gain: Floats, information: Floats, stake: Floats) -> None:
+    """Puts the bet on a step at window k where that of 16 windows ago was, which moves on if it is one of every fourth; every fourth bets on a ramp too."""
     at = k % RECENT
     if born[at] >= 0 and born[at] % EVERY == 0:
         to = RECENT + (born[at] // EVERY) % OLDER
         born[to], gain[to], information[to], stake[to] = born[at], gain[at], information[at], stake[at]
         response[to] = response[at]
-    born[at], gain[at], information[at], stake[at] = k, 0.0, 0.0, math.log(start_weight(k))
+    born[at], gain[at], information[at], stake[at] = k, 0.0, 0.0, math.log((1.0 - RAMPED) * start_weight(k))
     response[at] = 0.0
+    if k % EVERY == 1:
+        at = STEPS + (k // EVERY) % RAMPS
+        capital = start_weight(k)
+        for later in range(k + 1, k + EVERY):
+            capital += start_weight(later)
+        born[at], gain[at], information[at], stake[at] = k, 0.0, 0.0, math.log(RAMPED * capital)
+        response[at] = 0.0
 
 
 @njit(nogil=True, cache=True)
 def trace(
-    z: float, unit: float, weekday: int, toward: Floats, f: float, born: NDArray[np.int32], response: NDArray[np.float32],
+    k: int, z: float, unit: float, weekday: int, toward: Floats, f: float, born: NDArray[np.int32], response: NDArray[np.float32],
     gain: Floats, information: Floats,
 ) -> None:  # fmt: skip
-    """Follows a shift of 1 from each start through the filter: what of it is left in this window's error is what the bet is on."""
+    """Follows the shift of each bet through the filter: what of it is left in the error of the k-th window is what the bet is on."""
     for a in range(SLOTS):
         if born[a] >= 0:
-            left = 1.0 - response[a, weekday] - response[a, WEEK]
+            left = height(a, k - born[a]) - response[a, weekday] - response[a, WEEK]
             gain[a] += left * unit * z
             information[a] += (left * unit) ** 2
-            for k in range(STATES):
-                response[a, k] += toward[k] / f * left
+            for state in range(STATES):
+                response[a, state] += toward[state] / f * left
 
 
 @njit(nogil=True, cache=True)

@@ -25,7 +25,7 @@ RARE: Final = 20.0  # expected rows per window below which a share can only be b
 PLAIN: Final = frozenset({Statistic.LOCATION, Statistic.TILT, Statistic.RATE, Statistic.BIAS, Statistic.SLOPE})  # most shifts show here first
 LEADERS: Final = frozenset({Statistic.LOCATION, Statistic.TILT})
 LED: Final = frozenset({Statistic.SPREAD, Statistic.SKEW, Statistic.TAILS, Statistic.SHAPE, Statistic.TOP, Statistic.SECOND})
-PLAINLY: Final = 4.0
+PLAINLY: Final = 8.0
 NAME: Final = "monitoring"
 
 

@@ -44,9 +44,12 @@ def mixtures() -> tuple[Floats, Floats]:
 def log_tables() -> tuple[Floats, Floats]:
     """Log density and log upper tail, (n_shares, n_degrees, PLACES) each, at 0, 1/8, 2/8, ... sd."""
     (sd, log_weight), u = mixtures(), np.arange(PLACES) / PER_SD
-    scaled = u[:, None] / sd[:, :, None, :]  # (n_shares, n_degrees, PLACES, NODES)
-    density = logsumexp(log_weight[None, :, None, :] - 0.5 * scaled**2 - np.log(sd[:, :, None, :]), axis=-1)
-    return density, logsumexp(log_weight[None, :, None, :] + log_ndtr(-scaled), axis=-1)
+    density, tail = np.empty((2, len(SHARES), len(DEGREES), PLACES))
+    for share, of in enumerate(sd):  # one at a time: all at once take ten times the memory
+        scaled = u[:, None] / of[:, None, :]  # (n_degrees, PLACES, NODES)
+        density[share] = logsumexp(log_weight[:, None, :] - 0.5 * scaled**2 - np.log(of[:, None, :]), axis=-1)
+        tail[share] = logsumexp(log_weight[:, None, :] + log_ndtr(-scaled), axis=-1)
+    return density, tail
 
 
 def level_of(share: Floats) -> NDArray[np.int64]:
@@ -60,11 +63,11 @@ def likelihoods(errors: Floats, known: NDArray[np.bool_], share: Floats) -> Floa
     scale = np.sqrt((np.where(known, errors, 0.0) ** 2).sum(axis=0) / np.maximum(known.sum(axis=0), 1))
     place = np.minimum(np.abs(errors) / np.maximum(scale, 1e-12) * PER_SD, PLACES - 1.001)
     low = place.astype(np.int64)
-    of = density[level]  # (n, n_degrees, PLACES)
     out = np.zeros((errors.shape[1], len(DEGREES)))
     for j in range(errors.shape[1]):
         at, part = low[known[:, j], j], (place - low)[known[:, j], j]
-        out[j] = (of[j][:, at] * (1 - part) + of[j][:, at + 1] * part).sum(axis=1) if scale[j] > 0 else 0.0
+        of = density[level[j]]  # (n_degrees, PLACES)
+        out[j] = (of[:, at] * (1 - part) + of[:, at + 1] * part).sum(axis=1) if scale[j] > 0 else 0.0
     return out
 
 
@@ -86,9 +89,10 @@ def normalised(log_weight: Floats) -> Floats:
 
 def normal_tables(posterior: Floats, share: Floats) -> Floats:
     """(n, PLACES) the standard normal value as improbable as an error of 0, 1/8, 2/8, ... sd."""
-    tail = log_tables()[1][level_of(share)]  # (n, n_degrees, PLACES)
+    tail = log_tables()[1]
     with np.errstate(divide="ignore"):
-        mixed = logsumexp(tail + np.log(posterior)[:, :, None], axis=1)
+        logs = np.log(posterior)[:, :, None]
+    mixed = np.array([logsumexp(tail[level] + log, axis=0) for level, log in zip(level_of(share), logs, strict=True)])
     return np.maximum.accumulate(-ndtri_exp(mixed), axis=1)
 
 

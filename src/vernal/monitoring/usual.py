@@ -3,8 +3,9 @@
     value(t) = mean(weekday of t) + wobble(t) + noise(t),   wobble(t) = lag x wobble(t - 1) + shock,   noise of known variance
 
 Nothing is assumed of the seven means: the filter starts diffuse, so its one-step errors are the recursive residuals of generalised least squares,
-independent and free of the means whatever they are. The wobble's lag and the tails of the errors are pooled over a family of coordinates, its
-size is estimated per coordinate and shrunk to the family, and the uncertainty of that scale goes into Student tails.
+independent and free of the means whatever they are. The wobble's lag and the tails of the errors are pooled over a family of coordinates and shrunk to
+what all families say together, since a family may be small; the wobble's size is estimated per coordinate and shrunk to the family, and the uncertainty of
+that scale goes into Student tails.
 
 Source: Brown, Durbin and Evans (1975), recursive residuals; Smyth (2004), moderated scale; Harvey (1989), structural models.
 """
@@ -30,6 +31,8 @@ SIZES: Final = np.array([0.0, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 256.0, 1
 MOST_PRIOR: Final = 200.0
 LEAST_SQUARE: Final = 0.3  # a coordinate that moves less than this times its noise is a count that is nearly always 0, and tells nothing of scales
 PASSES: Final = 8
+EVEN: Final = 6.0  # coordinates, spread evenly over SIZES, that a family is filled up with: a few that happened to lie still do not say that all do
+SHRINK: Final = 0.95  # of the prior of a family's lag, what all families say together; the rest is even
 
 
 class Usual(NamedTuple):
@@ -56,9 +59,12 @@ class Usual(NamedTuple):
         """
         n, names = value.shape[1], np.array(families)
         lag, wobble, prior = np.zeros(n), np.zeros(n), np.zeros(n)
-        for family in np.unique(names):
-            at = names == family
-            lag[at], wobble[at], prior[at] = fitted_family(value[:, at], variance[:, at], weekday)
+        members = [names == family for family in np.unique(names)]
+        likelihoods = [likelihood_of(value[:, at], variance[:, at], weekday) for at in members]
+        common = np.sum([evidence for _, evidence in map(shrunk, likelihoods)], axis=0)
+        lag_prior = np.log(SHRINK * tails.normalised(common) + (1 - SHRINK) / len(LAGS))
+        for at, likelihood in zip(members, likelihoods, strict=True):
+            lag[at], wobble[at], prior[at] = fitted_family(value[:, at], variance[:, at], weekday, likelihood, lag_prior)
         errors, known, last = errors_of(value, variance, weekday, lag, wobble)
         share = wobble * (1.0 - lag**2) / np.maximum(last, 1e-300)
         posterior = tails.posteriors(tails.likelihoods(errors, known, share), names)
@@ -72,16 +78,19 @@ class Usual(NamedTuple):
         return cls(np.full(n, 0.6), sd**2, np.full(n, 20.0), np.ones(n), np.full(n, 60.0), tails.normal_tables(heavy, np.ones(n)))
 
 
-def fitted_family(value: Floats, variance: Floats, weekday: Ints) -> tuple[float, Floats, float]:
+def likelihood_of(value: Floats, variance: Floats, weekday: Ints) -> Floats:
+    """(n_lags, n_sizes, n) log likelihood of a family's reference."""
+    sizes = seen_mean(variance, value) * SIZES[:, None]  # (n_sizes, n)
+    return np.array([[log_likelihood(value, variance, weekday, lag, size) for size in sizes] for lag in LAGS])
+
+
+def fitted_family(value: Floats, variance: Floats, weekday: Ints, likelihood: Floats, lag_prior: Floats) -> tuple[float, Floats, float]:
     """Lag, wobble (n,) and prior of one family's coordinates."""
     n, noise = value.shape[1], seen_mean(variance, value)
-    sizes = noise * SIZES[:, None]  # (n_sizes, n)
-    likelihood = np.array([[log_likelihood(value, variance, weekday, lag, size) for size in sizes] for lag in LAGS])  # (n_lags, n_sizes, n)
     posterior, evidence = shrunk(likelihood)
-    weight = np.exp(evidence - evidence.max())
-    weight /= weight.sum()  # (n_lags,) of the whole family
+    weight = tails.normalised(evidence + lag_prior)  # (n_lags,) of the whole family
     lag = float(weight @ LAGS)
-    wobble = np.einsum("l,lsn,sn->n", weight, posterior, sizes)
+    wobble = np.einsum("l,lsn,sn->n", weight, posterior, noise * SIZES[:, None])
     common = np.full(n, float((wobble / noise).mean())) * noise
     errors, known, _ = errors_of(value, variance, weekday, np.full(n, lag), common)
     degrees = known.sum(axis=0).astype(np.float64)
@@ -106,7 +115,7 @@ def shrunk(likelihood: Floats) -> tuple[Floats, Floats]:
     for _ in range(PASSES):
         joint = prior[:, :, None] * relative
         posterior = joint / joint.sum(axis=1, keepdims=True)
-        prior = posterior.mean(axis=2)
+        prior = (posterior.sum(axis=2) + EVEN / len(SIZES)) / (posterior.shape[2] + EVEN)
     evidence = (np.log(joint.sum(axis=1)) + top[:, 0]).sum(axis=1)
     return posterior, evidence
 
