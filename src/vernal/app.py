@@ -26,6 +26,7 @@ from vernal.events.reading import read_catalogue, read_history, type_codes
 from vernal.features.definition import Plan, compile_plan
 from vernal.features.ports import StateStore
 from vernal.release import ReleaseStore
+from vernal.rollout.certificate import Keys, admission
 
 DATA_FORMAT = 1
 GIB = 2**30
@@ -93,7 +94,7 @@ class Workspace:
 
     @cached_property
     def releases(self) -> ReleaseStore:
-        return ReleaseStore(self.place("releases", self.settings.data.releases, "file"), self.clock)
+        return ReleaseStore(self.place("releases", self.settings.data.releases, "file"), self.clock, admission(Keys(self.data / "keys")))
 
     @cached_property
     def plan(self) -> Plan:

@@ -247,10 +247,13 @@ class Settings(Section, frozen=True, kw_only=True):
             return Scenario()
         raise ConfigError.unknown_key("scenario", name, [*self.scenarios, "home", "similar"])
 
+    def shaping(self) -> "Settings":
+        """The settings that shape data, state and models; addresses, watching and rollout, which do not, as they are by default."""
+        return msgspec.structs.replace(self, data=Data(), serving=Serving(), monitoring=Monitoring(), rollout=Rollout())
+
     def fingerprint(self) -> str:
-        """sha256 of the settings that shape data, state and models (addresses, watching and rollout do not)."""
-        shaping = msgspec.structs.replace(self, data=Data(), serving=Serving(), monitoring=Monitoring(), rollout=Rollout())
-        return hashlib.sha256(msgspec.json.encode(shaping, order="sorted")).hexdigest()
+        """sha256 of the shaping settings."""
+        return hashlib.sha256(msgspec.json.encode(self.shaping(), order="sorted")).hexdigest()
 
 
 def load(path: Path, environment: Mapping[str, str] = os.environ) -> Settings:

@@ -11,6 +11,7 @@ VernalError
 │   └── DiskFull       V41x  nothing can be made durable; serving goes on
 ├── StateError         V5xx  online state, live tables, data directory
 ├── ReleaseError       V6xx  a release that is missing, damaged or made by another version
+│   └── GateError      V61x  a release that must not serve: refused, not judged, or with a certificate that does not hold
 ├── TrainingError      V7xx  too little or unusable history
 ├── EnvironmentProblem V8xx  the machine: missing extra, port in use
 └── MonitoringError    V9xx  rows or baselines that cannot be judged as asked
@@ -200,6 +201,55 @@ class ReleaseError(VernalError):
     @classmethod
     def newer(cls, name: object, got: object, known: object) -> Self:
         return cls("ReleaseError", where=str(name), got=f"format {got}", expected=f"format {known} or older", hint="upgrade vernal")
+
+
+class GateError(ReleaseError):
+    code = "V610"
+    exit_status = 1
+
+    @classmethod
+    def refused(cls, name: str, why: str) -> Self:
+        return cls(
+            "GateError",
+            where=name,
+            got=f"refused: {why}",
+            expected="a release that passed the gate",
+            hint=f'`vernal gate {name}` shows why; `vernal promote {name} --in-spite-of-the-gate "REASON"` takes the blame',
+        )
+
+    @classmethod
+    def unjudged(cls, name: str) -> Self:
+        return cls("GateError", where=name, got="no certificate", expected="a release that passed the gate", hint=f"run `vernal gate {name}`")
+
+    @classmethod
+    def outdated(cls, name: str, against: str, champion: str) -> Self:
+        return cls(
+            "GateError",
+            where=name,
+            got=f"judged against {against or 'none'}",
+            expected=f"judged against {champion or 'none'}, which is in charge now",
+            hint=f"run `vernal gate {name}`",
+        )
+
+    @classmethod
+    def broken(cls, file: object, why: str) -> Self:
+        return cls(
+            "GateError",
+            where=str(file),
+            got=why,
+            expected="a certificate that this data directory's gate signed",
+            hint="run `vernal gate RELEASE` to judge it again",
+        )
+
+    @classmethod
+    def no_key(cls, file: object, why: str) -> Self:
+        return cls(
+            "GateError",
+            where=str(file),
+            got=why,
+            expected="the key pair of the gate",
+            hint="put the keys back from a copy, or remove what is left of them and run `vernal gate RELEASE` to judge and sign it again",
+        )
 
 
 class TrainingError(VernalError):

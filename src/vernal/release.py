@@ -3,6 +3,8 @@
 In: arrays (`.npy`) and JSON texts that training writes into a fresh directory. Out: the same bytes, memory-mapped, after every
 file has been checked against the sha256 in `manifest.json`. Which release is in charge is a numbered promotion record, created
 only if absent, so that two promoters cannot both win and every change of mind stays on record. Nothing is ever unpickled.
+
+Who may serve is decided elsewhere: the store is given a check (`admits`) that `admit` asks beside the hashes.
 """
 
 import hashlib
@@ -10,7 +12,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +99,14 @@ class ReleaseStore:
     """Releases in a directory; implements what other rooms need of a store.
 
     Layout: `<root>/<name>/...`, `<root>/promotions/00000001.json`.
+
+    Parameters
+    ----------
+    admits : raises where a release must not serve; by default every release may
     """
 
-    def __init__(self, root: Path, clock: Clock) -> None:
-        self.root, self.clock = root, clock
+    def __init__(self, root: Path, clock: Clock, admits: Callable[[Release], object] = lambda _: None) -> None:
+        self.root, self.clock, self.admits = root, clock, admits
         (root / "promotions").mkdir(parents=True, exist_ok=True)
 
     def draft(self) -> Draft:
@@ -138,7 +144,7 @@ class ReleaseStore:
             raise ReleaseError.missing(name, self.names())
         try:
             manifest = msgspec.json.decode(file.read_bytes(), type=Manifest)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ReleaseError.damaged(file, str(error)) from None
         if manifest.format > FORMAT:
             raise ReleaseError.newer(name, manifest.format, FORMAT)
@@ -160,6 +166,18 @@ class ReleaseStore:
             if sha256(path) != digest:
                 raise ReleaseError.damaged(path, "its sha256 differs from the manifest")
         return Release(self.root / name, manifest)
+
+    def admit(self, name: str, *, verify: bool = True) -> Release:
+        """The release, opened to serve: its certificate is checked every time, where one is asked for.
+
+        Raises
+        ------
+        ReleaseError
+            As `open`, and whatever `admits` finds.
+        """
+        release = self.open(name, verify=verify)
+        self.admits(release)
+        return release
 
     def promotions(self) -> Iterator[Promotion]:
         """Every change of the release in charge, oldest first."""
@@ -206,10 +224,11 @@ class ReleaseStore:
         return gone
 
     @staticmethod
-    def create_if_absent(path: Path, content: bytes) -> bool:
+    def create_if_absent(path: Path, content: bytes, mode: int = 0o644) -> bool:
         """Writes a whole file that appears at once or not at all; false when it was there already."""
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        temporary.write_bytes(content)
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
+            stream.write(content)
         sync(temporary)
         try:
             os.link(temporary, path)

@@ -46,7 +46,7 @@ def test_the_whole_demo_runs_and_one_purchase_changes_the_next_slate(tmp_path, c
     captured = capsys.readouterr()
     found = json.loads(captured.out)
     stages = [line.split()[0] for line in captured.err.splitlines() if line.endswith(" s")]
-    assert stages == ["write", "import", "train", "serve"]
+    assert stages == ["write", "import", "train", "gate", "serve"]
     assert all(item["title"] and item["sources"] and item["why"]["sentence"] for slate in found["slates"].values() for item in slate["items"])
     assert found["change"]["applied"]
     assert any(was != now for was, now, _ in found["change"]["moves"])

@@ -5,7 +5,9 @@ import json
 import pytest
 
 from vernal import config
+from vernal.app import Workspace
 from vernal.cli import main
+from vernal.testing.remade import not_a_number, remade
 
 
 def answer(result):
@@ -106,6 +108,35 @@ def test_rolling_back_says_before_after_and_how_to_undo_it(vernal):
     _, out, _ = vernal("rollback")
     assert f"{before} -> " in out
     assert f"undo: vernal rollback --to {before}" in out
+    assert answer(vernal("rollback", "--to", before, "--json"))["after"] == before
+
+
+@pytest.mark.usefixtures("trained")
+def test_training_judges_what_it_made_and_the_verdict_is_shown(vernal):
+    releases = answer(vernal("releases", "--json"))
+    champion = next(release for release in releases if release["champion"])
+    assert champion["verdict"] == "passed"
+    assert answer(vernal("releases", champion["name"]))["certificate"]["verdict"] == "passed"
+
+
+@pytest.mark.usefixtures("trained")
+def test_the_gate_prints_each_check_with_its_figure_and_promotes_nothing(vernal):
+    before = answer(vernal("releases", "--json"))
+    status, out, _ = vernal("gate", before[0]["name"])
+    assert status in (0, 1)
+    assert {"integrity", "finite", "latency"} <= set(out.split())
+    assert [release["champion"] for release in answer(vernal("releases", "--json"))] == [release["champion"] for release in before]
+
+
+def test_what_the_gate_refuses_is_promoted_only_in_spite_of_it(trained, vernal):
+    with Workspace.open(trained / "vernal.toml") as workspace:
+        before = workspace.releases.champion()
+        bad = remade(workspace.releases, before, lambda content: not_a_number(content, 0))
+    assert vernal("promote", bad)[0] == 1
+    assert vernal("gate", bad)[0] == 1
+    status, _, err = vernal("promote", bad)
+    assert (status, "finite scores" in err) == (1, True)
+    assert answer(vernal("promote", bad, "--in-spite-of-the-gate", "to see it fail", "--json"))["after"] == bad
     assert answer(vernal("rollback", "--to", before, "--json"))["after"] == before
 
 

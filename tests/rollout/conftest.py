@@ -17,9 +17,9 @@ from vernal.testing.village import START_US, village_events, village_items, vill
 class Village(Workspace):
     """A workspace whose log holds the first days of a village; `live` appends more of them."""
 
-    def __init__(self, root: Path, settings: Settings, days: int, per_day: int = 60, seed: int = 0) -> None:
+    def __init__(self, root: Path, settings: Settings, days: int, per_day: int = 60, seed: int = 0, n_items: int = 60, n_users: int = 40) -> None:
         super().__init__(root, settings, ManualClock(START_US))
-        self.events = village_events(items := village_items(), days=90, per_day=per_day, seed=seed)
+        self.events = village_events(items := village_items(n_items), n_users, days=90, per_day=per_day, seed=seed)
         self.log.append(Kind.ITEMS, items, [START_US] * len(items))
         self.day = 0
         self.live(days)

@@ -81,12 +81,12 @@ def state(workspace: Workspace) -> Finding:
 
 
 def releases(workspace: Workspace) -> Finding:
-    """Every byte of the release in charge against its manifest."""
+    """Every byte of the release in charge against its manifest, and its certificate."""
     store = workspace.releases
     champion = store.champion()
     if champion is None:
         return Finding("releases", True, "none yet", "run `vernal train`; until then the server answers with trending items")
-    made_with = store.open(champion).manifest.lineage.plan
+    made_with = store.admit(champion).manifest.lineage.plan
     fine = made_with == workspace.plan.fingerprint
     hint = "" if fine else "the feature views changed since; run `vernal train`"
     return Finding("releases", fine, f"{champion} in charge, {len(store.names())} kept, every file as its manifest says", hint)

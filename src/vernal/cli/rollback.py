@@ -18,7 +18,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
     with Workspace.open(Path(options.config)) as workspace:
         store = workspace.releases
     before = store.champion()
-    promotion = store.promote(store.open(options.to).name, options.reason) if options.to else store.roll_back(options.reason)
+    promotion = store.promote(store.admit(options.to).name, options.reason) if options.to else store.roll_back(options.reason)
     undo = f"vernal rollback --to {before}" if before else ""
     value = {"before": before, "after": promotion.release, "number": promotion.number, "undo": undo}
     return Answer(value, f"in charge: {before or 'none'} -> {promotion.release}\nundo: {undo}")

@@ -75,7 +75,7 @@ class Standing:
         """That of the release in charge; before the first one, of trending items."""
         store, plan = self.workspace.releases, self.workspace.plan
         name = store.champion()
-        return Recommender(Parts.of(store.open(name), plan) if name else Parts(), plan, self.workspace.settings)
+        return Recommender(Parts.of(store.admit(name), plan) if name else Parts(), plan, self.workspace.settings)
 
     def user(self, user: str, now: int) -> UserState:
         """A user as of `now` (UTC us)."""

@@ -1,12 +1,16 @@
-"""`vernal train`: the log as it stands becomes a release, shown beside tuned non-personalised lists and put in charge."""
+"""`vernal train`: the log as it stands becomes a release, shown beside tuned non-personalised lists, judged, and put in charge when it passed."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vernal.app import Workspace
+from vernal.cli.gate import judged
 from vernal.cli.terminal import Answer, Terminal, VerbParser
-from vernal.evaluation.backtest import lines
+from vernal.evaluation.backtest import Report, lines
+from vernal.rollout import gate
+from vernal.rollout.certificate import Certificate
 from vernal.training.train import train
 
 
@@ -24,14 +28,31 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
 
 
 def trained(workspace: Workspace, terminal: Terminal, *, promote: bool = True) -> Answer:
-    """Trains; what it found is also what the verb answers."""
+    """Trains, judges, and promotes what passed; what was found is also what the verb answers. Exit status 1 when the gate refused it."""
     before = workspace.releases.champion()
-    with terminal.stage("train") as stage, terminal.progress() as progress, workspace.exclusive("trainer"):
-        release, report = train(workspace, progress, promote=promote)
-        stage.counts(f"{release.name} from {release.manifest.lineage.log_to:,} records")
-    text = lines(report) if report else ["too little history to hold a stretch back: not evaluated"]
-    undo = f"vernal rollback --to {before}" if promote and before else ""
+    with workspace.exclusive("trainer"):
+        with terminal.stage("train") as stage, terminal.progress() as progress:
+            release, report = train(workspace, progress, promote=False)
+            stage.counts(f"{release.name} from {release.manifest.lineage.log_to:,} records")
+        certificate = judged(workspace, release.name, terminal)
+        passed = certificate.verdict == "passed"
+        if promote and passed:
+            gate.promote(workspace, release.name, "trained")
+    undo = f"vernal rollback --to {before}" if promote and passed and before else ""
     after = workspace.releases.champion()
-    value: dict[str, Any] = {"release": release.name, "metrics": release.manifest.metrics, "before": before, "after": after, "undo": undo}
-    changed = f"in charge: {before or 'none'} -> {after}" if promote else f"in charge: {before or 'none'} still"
-    return Answer(value, "\n".join([*text, "", changed, *([f"undo: {undo}"] if undo else [])]))
+    value: dict[str, Any] = {"release": release.name, "metrics": release.manifest.metrics, "verdict": certificate.verdict, "before": before, "after": after}
+    value["undo"] = undo
+    return Answer(value, "\n".join([*found(report), "", *verdict(certificate), change(before, after), *([f"undo: {undo}"] if undo else [])]), int(not passed))
+
+
+def found(report: Report | None) -> Sequence[str]:
+    return lines(report) if report else ["too little history to hold a stretch back: not evaluated"]
+
+
+def verdict(certificate: Certificate) -> list[str]:
+    """Why the gate refused, where it did."""
+    return [f"refused by the gate: {check.name}: {check.sentence}" for check in certificate.refusals]
+
+
+def change(before: str | None, after: str | None) -> str:
+    return f"in charge: {before or 'none'} -> {after}" if after != before else f"in charge: {before or 'none'} still"

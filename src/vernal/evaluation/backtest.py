@@ -82,6 +82,7 @@ class Backtest:
         self.recommender, self.walk, self.asked = recommender, walk, asked
         self.slates: list[NDArray[np.int32]] = []
         self.rungs: dict[str, int] = {}
+        self.finite = True  # every score so far was a number
 
     def ask(self, case: int) -> NDArray[np.int32]:
         """What is answered to the next case; its user is known by their past only. Cost: 1 ms."""
@@ -90,6 +91,7 @@ class Backtest:
         request = Request(user=self.walk.history.users[user], n=SHOWN)
         ranked = self.recommender.recommend(request, self.walk.user(user, at), self.walk.live, at, seed=case)
         self.slates.append(ranked.numbers)
+        self.finite &= bool(np.isfinite(ranked.scores).all())
         self.rungs[str(ranked.rung)] = self.rungs.get(str(ranked.rung), 0) + 1
         return ranked.numbers
 

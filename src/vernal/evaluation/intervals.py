@@ -37,10 +37,23 @@ def paired_difference(ours: NDArray[np.float64], theirs: NDArray[np.float64], us
 
 
 def paired_ratio(ours: NDArray[np.float64], theirs: NDArray[np.float64], users: NDArray[np.int32], seed: int = 0) -> Interval:
-    """Mean of ours over mean of theirs, resampling users; infinite where theirs is 0."""
-    means = resampled(np.stack([ours, theirs], axis=1), users, seed)
+    """Mean of ours over mean of theirs, resampling users; infinite where theirs is 0, and 1 where both are."""
+    return paired_ratios(ours[:, None], theirs[:, None], users, seed)[0]
+
+
+def paired_ratios(ours: NDArray[np.float64], theirs: NDArray[np.float64], users: NDArray[np.int32], seed: int = 0, level: float = LEVEL) -> list[Interval]:
+    """`paired_ratio` of several pairs on the same draws of users; (n, k) and (n, k) -> k intervals.
+
+    Parameters
+    ----------
+    level : chance with which each interval is to hold its figure
+    """
+    k = ours.shape[1]
+    values = np.hstack([ours, theirs])
+    means = np.vstack([values.mean(axis=0), resampled(values, users, seed)])  # (1 + DRAWS, 2 k)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return interval(float(np.divide(ours.mean(), theirs.mean())), np.nan_to_num(means[:, 0] / means[:, 1], nan=1.0, posinf=np.inf))
+        ratios = np.nan_to_num(means[:, :k] / means[:, k:], nan=1.0, posinf=np.inf)
+    return [interval(float(column[0]), column[1:], level) for column in ratios.T]
 
 
 def mean_interval(values: NDArray[np.float64], users: NDArray[np.int32], seed: int = 0) -> Interval:
@@ -62,6 +75,6 @@ def resampled(values: NDArray[np.float64], users: NDArray[np.int32], seed: int) 
     return np.concatenate(parts)
 
 
-def interval(value: float, draws: NDArray[np.float64]) -> Interval:
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="nearest")
+def interval(value: float, draws: NDArray[np.float64], level: float = LEVEL) -> Interval:
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], method="nearest")
     return Interval(value, float(low), float(high))

@@ -87,10 +87,17 @@ class PerCase:
             np.array([hit(r, 20) for r in ranks]),
         )
 
+    def by_metric(self) -> dict[str, NDArray[np.float64]]:
+        """The values per case by metric name."""
+        return {"ndcg@10": self.ndcg_10, "recall@20": self.recall_20, "hr@20": self.hit_20}
+
     def means(self) -> dict[str, float]:
         """Mean over cases by metric name; 0 for no cases."""
-        named = {"ndcg@10": self.ndcg_10, "recall@20": self.recall_20, "hr@20": self.hit_20}
-        return {name: float(values.mean()) if len(values) else 0.0 for name, values in named.items()}
+        return {name: float(values.mean()) if len(values) else 0.0 for name, values in self.by_metric().items()}
+
+    def rows(self, kept: NDArray[np.int64] | NDArray[np.bool_]) -> "PerCase":
+        """The accuracy on these cases."""
+        return PerCase(self.ndcg_10[kept], self.recall_20[kept], self.hit_20[kept])
 
 
 def coverage(lists: Sequence[NDArray[np.int32]], n_eligible: int, k: int = 10) -> float:

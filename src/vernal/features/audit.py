@@ -61,6 +61,8 @@ def audit(
     after: int = 0,
     rungs: Collection[str] = ("full",),
     seed: int = 0,
+    releases: Collection[str] | None = None,
+    history: History | None = None,
 ) -> AuditReport:
     """Recomputes `settings.audit.sample` slates drawn from those above an offset.
 
@@ -68,17 +70,21 @@ def audit(
     ----------
     columns : names of the columns of `Slate.features`; those of the plan are compared, the ranker's own are not
     rungs : rungs whose slates saw every feature
+    releases : only what these answered; none = whoever answered
+    history : of the whole log, where the caller has read it already
 
     Slates from before the newest erasure are left out: what they saw of the erased user is gone, as ordered. Cost: one reading of the log.
     """
     erased = max((batch.last for batch in batches(log, frozenset({Kind.ERASURES}))), default=0)
-    usable = [slate for _, slate in read_slates(log, after) if comparable(slate, erased, len(columns), rungs)]
+    answered = (slate for _, slate in read_slates(log, after) if releases is None or slate.release in releases)
+    usable = [slate for slate in answered if comparable(slate, erased, len(columns), rungs)]
     chosen = np.random.default_rng(seed).permutation(len(usable))[: settings.audit.sample]
     slates = sorted((usable[place] for place in chosen), key=lambda slate: slate.item_offset)
     if not slates:
         return AuditReport(0, 0, 0, 0, [])
-    until = max(max(slate.item_offset, slate.user_offset) for slate in slates)
-    history = read_history(log, archive, type_codes(settings), until)
+    if history is None:
+        until = max(max(slate.item_offset, slate.user_offset) for slate in slates)
+        history = read_history(log, archive, type_codes(settings), until)
     wanted = [(place, name) for place, name in enumerate(columns) if name in plan.names]
     return compared(slates, recomputed(log, plan, settings, history, slates), plan, wanted, len(columns))
 

@@ -68,10 +68,10 @@ class Champion(Generic[Engine]):
         return self.build(None)
 
     def engine(self, name: str) -> Engine:
-        """The engine of a release: one that is still open, or a new one; every file is checked the first time."""
+        """The engine of a release: one that is still open, or a new one; every file is checked the first time, its certificate every time."""
         if name not in self.engines:
             with ThreadPoolExecutor(1, initializer=stand_behind) as opening:  # a gigabyte is hashed while others are answered
-                release = opening.submit(self.releases.open, name, verify=name not in self.verified).result()
+                release = opening.submit(self.releases.admit, name, verify=name not in self.verified).result()
             self.engines[name] = self.build(release)
             self.verified.add(name)
         return self.engines[name]

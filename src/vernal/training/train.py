@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import msgspec
+
 from vernal.evaluation.backtest import Backtest, Report, plain, showable
+from vernal.evaluation.metrics import PerCase
 from vernal.evaluation.splits import Cases, cases
 from vernal.features.walk import Walk
 from vernal.ranking.features import feature_names
@@ -26,6 +29,7 @@ from vernal.training.examples import Examples, joined, simulate
 from vernal.training.impressions import Shown, before, shown
 from vernal.training.ports import Progress, TrainingSpace, silent
 from vernal.training.snapshot import Snapshot
+from vernal.training.trial import SETTINGS, Trial
 
 LEAST_GROUPS = 20  # requests with an outcome a ranker needs
 FITTERS = 2  # item models fitted side by side; part of nothing that decides bytes
@@ -77,8 +81,7 @@ def fitted(snapshot: Snapshot, slates: list[Shown], progress: Progress = silent)
     hyper, _ = tune(snapshot.history, snapshot.settings, cut, training.seed)
     progress("search", 1, 1)
     course = Course(snapshot, hyper, progress)
-    parts = list(course.windows()) if training.ranker else []
-    trial = ranker_of([*parts, before(slates, cut, width)], snapshot) if training.ranker else None
+    parts, trial = course.trial(slates)
     report, last = course.last(trial)
     whole = course.models_of(end)
     progress("models", 1, 1)
@@ -87,14 +90,31 @@ def fitted(snapshot: Snapshot, slates: list[Shown], progress: Progress = silent)
     return Trained(whole, ranker, report, hyper)
 
 
-class Course:
-    """One pass through the snapshot: the windows, then the last stretch, with item models as of each beginning, fitted side by side."""
+def refitted(space: TrainingSpace, snapshot: Snapshot, asked: Cases) -> PerCase:
+    """What a release of the snapshot's settings, fitted before its last stretch, reaches on cases of that stretch. Cost: most of a training."""
+    slates = shown(space, snapshot, feature_names(snapshot.plan)) if snapshot.settings.training.ranker else []
+    hyper, _ = tune(snapshot.history, snapshot.settings, snapshot.last_stretch[0], snapshot.settings.training.seed)
+    course = Course(snapshot, hyper, silent, whole=False)
+    _, ranker = course.trial(slates)
+    test = course.test(ranker, course.models_of(snapshot.last_stretch[0]), asked)
+    for case in range(len(asked)):
+        test.ask(case)
+    return test.quality
 
-    def __init__(self, snapshot: Snapshot, hyper: Hyper, progress: Progress) -> None:
+
+class Course:
+    """One pass through the snapshot: the windows, then the last stretch, with item models as of each beginning, fitted side by side.
+
+    Parameters
+    ----------
+    whole : fit the models of the end too
+    """
+
+    def __init__(self, snapshot: Snapshot, hyper: Hyper, progress: Progress, *, whole: bool = True) -> None:
         self.snapshot, self.hyper, self.progress = snapshot, hyper, progress
         self.walk = Walk(snapshot.plan, snapshot.settings, snapshot.history, snapshot.catalogue)
         cut, end = snapshot.last_stretch
-        moments = [*(begin for begin, _ in snapshot.windows if snapshot.settings.training.ranker), cut, end]
+        moments = [*(begin for begin, _ in snapshot.windows if snapshot.settings.training.ranker), cut, *([end] if whole else [])]
         self.content = Content.of(snapshot.catalogue, max(len(snapshot.catalogue), snapshot.history.n_items))
         self.pool = ThreadPoolExecutor(FITTERS)
         self.fits = {at: self.pool.submit(self.fit, at, indexed=at >= cut) for at in moments}
@@ -116,6 +136,14 @@ class Course:
             yield self.simulated(self.models_of(begin), asked, number)
             self.progress("examples", number + 1, len(windows))
 
+    def trial(self, slates: list[Shown]) -> tuple[list[Examples], Ranker | None]:
+        """The examples of the windows, and a ranker that saw nothing of the last stretch."""
+        if not self.snapshot.settings.training.ranker:
+            return [], None
+        (cut, _), width = self.snapshot.last_stretch, len(feature_names(self.snapshot.plan))
+        parts = list(self.windows())
+        return parts, ranker_of([*parts, before(slates, cut, width)], self.snapshot)
+
     def asked(self, begin: int, end: int, most: int, number: int) -> Cases:
         snapshot = self.snapshot
         every = cases(snapshot.history, snapshot.settings.events, begin, end, snapshot.settings.training.moments)
@@ -132,12 +160,16 @@ class Course:
         asked = self.asked(cut, end, training.evaluate_requests, len(snapshot.windows))
         if not len(asked) or not snapshot.history.available_before(cut):
             return None, Examples.none(len(feature_names(snapshot.plan)))
-        recommender = Recommender(Parts("trial", models, ranker), snapshot.plan, plain(snapshot.settings))
-        test = Backtest(recommender, self.walk, asked)
+        test = self.test(ranker, models, asked)
         examples = self.simulated(models, asked, len(snapshot.windows), test.ask)
         report = test.report(showable(snapshot.catalogue, snapshot.history))
         self.progress("evaluation", 1, 1)
         return report, examples
+
+    def test(self, ranker: Ranker | None, models: ItemModels, asked: Cases) -> Backtest:
+        """The trial: models and ranker that saw nothing of these cases."""
+        snapshot = self.snapshot
+        return Backtest(Recommender(Parts("trial", models, ranker), snapshot.plan, plain(snapshot.settings)), self.walk, asked)
 
 
 def ranker_of(parts: list[Examples], snapshot: Snapshot) -> Ranker | None:
@@ -157,6 +189,9 @@ def committed(space: TrainingSpace, snapshot: Snapshot, trained: Trained) -> Rel
         if trained.ranker is not None:
             trained.ranker.save(draft)
         save_static(draft, standing_list(snapshot))
+        draft.put_json(SETTINGS, msgspec.to_builtins(snapshot.settings.shaping()))
+        if trained.report is not None:
+            Trial.of(trained.report, snapshot.last_stretch).save(draft)
         metrics = {"evaluation": trained.report.as_dict() if trained.report else None}
         return space.releases.commit(draft, lineage(snapshot), metrics)
     except BaseException:
