@@ -195,6 +195,12 @@ class ReleaseError(VernalError):
         return cls("ReleaseError", where=str(file), got=why, expected="the bytes named in manifest.json", hint="run `vernal rollback` or `vernal train`")
 
     @classmethod
+    def overtaken(cls, name: str, other: str) -> Self:
+        return cls(
+            "ReleaseError", where=name, got=f"{other} put in charge meanwhile", expected="nobody else to promote at once", hint="look at `vernal releases`"
+        )
+
+    @classmethod
     def unservable(cls, what: str, got: object, expected: str) -> Self:
         return cls("ReleaseError", where=what, got=got, expected=expected, hint="run `vernal train`: a model of another form cannot be served")
 

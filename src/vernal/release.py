@@ -193,14 +193,25 @@ class ReleaseStore:
         last = self.last_promotion()
         return last.release if last else None
 
-    def promote(self, name: str, reason: str) -> Promotion:
-        """Puts a release in charge. Two promoters at once: one wins, the other's record follows it."""
+    def promote(self, name: str, reason: str, *, after: int | None = None) -> Promotion:
+        """Puts a release in charge. Two promoters at once: one wins, the other's record follows it, or is not made.
+
+        Parameters
+        ----------
+        after : number of the promotion that is to be followed (0 = none); by default whichever is the last
+
+        Raises
+        ------
+        ReleaseError
+            Unknown name, or another promotion came in between.
+        """
         self.manifest(name)
         while True:
             last = self.last_promotion()
-            record = Promotion(
-                number=(last.number if last else 0) + 1, release=name, previous=last.release if last else None, at=self.clock.now(), reason=reason
-            )
+            number = last.number if last else 0
+            if after is not None and number != after:
+                raise ReleaseError.overtaken(name, last.release if last else "none")
+            record = Promotion(number=number + 1, release=name, previous=last.release if last else None, at=self.clock.now(), reason=reason)
             if self.create_if_absent(self.root / "promotions" / f"{record.number:08d}.json", msgspec.json.encode(record)):
                 return record
 

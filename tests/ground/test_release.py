@@ -102,6 +102,14 @@ def test_promoters_at_once_leave_one_chain_of_records(store: ReleaseStore):
     assert [p.previous for p in chain[1:]] == [p.release for p in chain[:-1]]
 
 
+def test_a_promotion_that_is_to_follow_another_than_the_last_is_not_made(store: ReleaseStore):
+    first, second = made(store), made(store, 2.0)
+    store.promote(first.name, "first", after=0)
+    with pytest.raises(ReleaseError, match="meanwhile"):
+        store.promote(second.name, "late", after=0)
+    assert store.champion() == first.name
+
+
 def test_an_abandoned_draft_is_no_release(store: ReleaseStore):
     draft = store.draft()
     draft.put_json("words", 1)

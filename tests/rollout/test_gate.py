@@ -1,6 +1,7 @@
 """The gate lets honest releases through and bad ones not, with its reason; promotion and serving obey it."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from vernal.serving.meters import Layout, Meter, Meters
 from vernal.terms import US_PER_S
 from vernal.testing import remade
 from vernal.testing.remade import Content
+from vernal.testing.village import village_settings
 from vernal.training.snapshot import Snapshot
 from vernal.training.train import train
 
@@ -34,7 +36,8 @@ class Shop:
     """A village with a release in charge, and a challenger trained two days later."""
 
     def __init__(self, villages: Callable[..., Any]) -> None:
-        self.space = villages(30, **WORLD)
+        keep = village_settings()
+        self.space = villages(30, msgspec.structs.replace(keep, training=msgspec.structs.replace(keep.training, keep=100)), **WORLD)
         self.first = train(self.space, promote=False)[0].name
         self.opening = judge(self.space, self.first)
         promote(self.space, self.first, "first")
@@ -248,6 +251,19 @@ def test_a_verdict_against_another_release_than_the_one_in_charge_does_not_count
     promote(space, names[1], "second")
     with pytest.raises(GateError, match="in charge now"):
         promote(space, names[2], "third")
+
+
+def test_of_two_that_promote_at_once_one_wins_and_the_other_is_told(shop: Shop) -> None:
+    space, before = shop.space, len(list(shop.space.releases.promotions()))
+    names = [remade.remade(space.releases, shop.next, lambda _: None) for _ in range(6)]
+    for name in names:
+        judge(space, name)
+    with ThreadPoolExecutor(len(names)) as pool:
+        outcomes = [task.exception() for task in [pool.submit(promote, space, name, "race") for name in names]]
+    assert [error for error in outcomes if error is not None and not isinstance(error, ReleaseError)] == []
+    assert outcomes.count(None) == 1
+    assert len(list(space.releases.promotions())) == before + 1
+    space.releases.promote(shop.first, "back")
 
 
 def test_a_server_answers_on_with_the_old_release_when_a_certificate_does_not_hold(shop: Shop, tmp_path: Any) -> None:

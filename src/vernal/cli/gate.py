@@ -12,6 +12,7 @@ from vernal.monitoring.watchman import Watchman
 from vernal.rollout.certificate import Certificate, Check
 from vernal.rollout.gate import judge
 from vernal.terms import US_PER_S
+from vernal.training.snapshot import Snapshot
 
 REFUSED = 1
 SIGNS = {"passed": "yes", "refused": "NO", "not available": "-"}
@@ -27,10 +28,10 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
         return Answer(*answer(judged(workspace, options.challenger, terminal)))
 
 
-def judged(workspace: Workspace, name: str, terminal: Terminal) -> Certificate:
+def judged(workspace: Workspace, name: str, terminal: Terminal, snapshot: Snapshot | None = None) -> Certificate:
     """Judges a release, as a stage."""
     with terminal.stage("gate") as stage:
-        certificate = judge(workspace, name, holds(workspace))
+        certificate = judge(workspace, name, holds(workspace), snapshot=snapshot)
         stage.counts(f"{certificate.verdict} {len(certificate.checks)} checks{f', {len(certificate.refusals)} refused' if certificate.refusals else ''}")
     return certificate
 

@@ -11,6 +11,7 @@ from vernal.cli.terminal import Answer, Terminal, VerbParser
 from vernal.evaluation.backtest import Report, lines
 from vernal.rollout import gate
 from vernal.rollout.certificate import Certificate
+from vernal.training.snapshot import Snapshot
 from vernal.training.train import train
 
 
@@ -32,9 +33,10 @@ def trained(workspace: Workspace, terminal: Terminal, *, promote: bool = True) -
     before = workspace.releases.champion()
     with workspace.exclusive("trainer"):
         with terminal.stage("train") as stage, terminal.progress() as progress:
-            release, report = train(workspace, progress, promote=False)
+            snapshot = Snapshot.of(workspace)
+            release, report = train(workspace, progress, promote=False, snapshot=snapshot)
             stage.counts(f"{release.name} from {release.manifest.lineage.log_to:,} records")
-        certificate = judged(workspace, release.name, terminal)
+        certificate = judged(workspace, release.name, terminal, snapshot)
         passed = certificate.verdict == "passed"
         if promote and passed:
             gate.promote(workspace, release.name, "trained")

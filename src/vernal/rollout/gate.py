@@ -23,6 +23,7 @@ from vernal.evaluation.backtest import showable
 from vernal.evaluation.metrics import PerCase
 from vernal.evaluation.metrics import coverage as covered
 from vernal.evaluation.splits import Cases, cases
+from vernal.events.archive import Archive
 from vernal.events.history import Catalogue, History
 from vernal.events.ports import EventLog
 from vernal.events.reading import read_catalogue, read_history, type_codes
@@ -106,10 +107,11 @@ def promote(space: RolloutSpace, name: str, reason: str, *, by: str = "the gate"
     GateError
         It was not judged, not against the release in charge now, or refused; or its certificate does not hold.
     ReleaseError
-        No such release, or damaged bytes: those serve in spite of nothing.
+        No such release; damaged bytes: those serve in spite of nothing; another promotion came in between.
     """
     store = space.releases
     store.manifest(name)
+    last = store.last_promotion()
     certificate = certificate_of(space, name)
     if certificate is None or certificate.verdict == "unjudged":
         raise GateError.unjudged(name)
@@ -119,7 +121,7 @@ def promote(space: RolloutSpace, name: str, reason: str, *, by: str = "the gate"
     if certificate.verdict == "refused" and in_spite:
         written(replace(certificate, verdict="overridden", by=by, reason=f"{in_spite} (the gate: {certificate.reason})"), store.root / name, keys_of(space))
     store.admit(name)
-    promotion = store.promote(name, f"{reason}, in spite of the gate: {in_spite}" if in_spite else reason)
+    promotion = store.promote(name, f"{reason}, in spite of the gate: {in_spite}" if in_spite else reason, after=last.number if last else 0)
     store.prune(space.settings.training.keep)
     return promotion
 
@@ -166,6 +168,10 @@ class Under:
         return self.space.log
 
     @property
+    def archive(self) -> Archive:
+        return self.space.archive
+
+    @property
     def releases(self) -> ReleaseStore:
         return self.space.releases
 
@@ -175,7 +181,7 @@ class Under:
 
     def history(self, until: int | None = None) -> History:
         codes = type_codes(self.settings)
-        return self.space.history(until) if codes == type_codes(self.space.settings) else read_history(self.log, None, codes, until)
+        return self.space.history(until) if codes == type_codes(self.space.settings) else read_history(self.log, self.archive, codes, until)
 
     def catalogue(self, until: int | None = None) -> Catalogue:
         return read_catalogue(self.log, self.settings.items, until)

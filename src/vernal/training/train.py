@@ -45,13 +45,14 @@ class Trained:
     hyper: Hyper
 
 
-def train(space: TrainingSpace, progress: Progress = silent, *, promote: bool = True) -> tuple[Release, Report | None]:
+def train(space: TrainingSpace, progress: Progress = silent, *, promote: bool = True, snapshot: Snapshot | None = None) -> tuple[Release, Report | None]:
     """A new release of the log as it stands, put in charge, and how it did on the last stretch.
 
     Parameters
     ----------
     progress : told (stage, done, total)
-    promote : false leaves the present release in charge
+    promote : put it in charge at once, judged by nobody; the gate's way is `rollout.gate`
+    snapshot : of the space's log, where the caller has read it already
 
     The report is none when the log is too short to hold anything back.
 
@@ -63,7 +64,7 @@ def train(space: TrainingSpace, progress: Progress = silent, *, promote: bool = 
     Cost: bench/train_time.
     """
     progress("snapshot", 0, 1)
-    snapshot = Snapshot.of(space)
+    snapshot = snapshot or Snapshot.of(space)
     progress("snapshot", 1, 1)
     slates = shown(space, snapshot, feature_names(snapshot.plan)) if space.settings.training.ranker else []
     trained = fitted(snapshot, slates, progress)
