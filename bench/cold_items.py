@@ -34,11 +34,11 @@ Scores = NDArray[np.float64]
 
 def user_vectors(factors: Factors, matrix: Matrix) -> NDArray[np.float32]:
     """(n_users, dim): every household folded in from all it bought."""
-    out, normal = np.zeros((matrix.n_rows, factors.dim), np.float32), np.empty((factors.dim, factors.dim), np.float32)
+    out = np.zeros((matrix.n_rows, factors.dim), np.float32)
     for user in range(matrix.n_rows):
         row = slice(matrix.start[user], matrix.start[user + 1])
         items = matrix.column[row]
-        fold_in(factors, factors.vectors[:0], items, matrix.value[row], len(items), normal, out[user])
+        fold_in(factors, factors.vectors[:0], items, matrix.value[row], len(items), out[user])
     return out
 
 

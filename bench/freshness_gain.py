@@ -72,7 +72,7 @@ def scores_of(models: ItemModels, kind: str, question: Question, skip: int, fall
         return fallback
     if kind == "ials":
         f, x = models.factors, np.empty(models.factors.dim, np.float32)
-        fold_in(f, f.vectors[:0], items, weights, len(items), np.empty((f.dim, f.dim), np.float32), x)
+        fold_in(f, f.vectors[:0], items, weights, len(items), x)
         return (f.vectors @ x).astype(np.float64)
     out = np.zeros(models.n)
     for item, weight in zip(items, weights, strict=True):

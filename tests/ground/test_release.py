@@ -1,6 +1,8 @@
 """A release is immutable, checked before it is opened, and the one in charge is a matter of record."""
 
+import os
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -123,3 +125,62 @@ def test_pruning_keeps_the_newest_the_champion_and_its_predecessor(store: Releas
     store.promote(names[1], "b")
     assert store.prune(keep=2) == names[2:4]
     assert store.names() == [*names[:2], *names[4:]]
+
+
+@pytest.fixture
+def later(tmp_path: Path) -> ReleaseStore:
+    """A store whose clock has left behind whatever is written now."""
+    return ReleaseStore(tmp_path / "releases", ManualClock(time.time_ns() // 1_000 + 60_000_000))
+
+
+def test_what_one_process_found_right_the_next_one_need_not_read(later: ReleaseStore):
+    manifest, other = made(later).manifest, ReleaseStore(later.root, later.clock)
+    assert later.check(manifest, again=False) == ["vectors.npy", "words.json"]
+    assert other.check(manifest, again=False) == []
+    assert other.check(manifest, again=True) == ["vectors.npy", "words.json"]
+
+
+def test_a_byte_flipped_after_a_file_was_found_right_is_found(later: ReleaseStore):
+    release = made(later)
+    later.check(release.manifest, again=False)
+    file = release.path / "vectors.npy"
+    content, before = bytearray(file.read_bytes()), file.stat()
+    content[-1] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # as if nothing had happened
+    with pytest.raises(ReleaseError, match="sha256"):
+        later.open(release.name, again=False)
+
+
+def test_files_are_trusted_for_a_day_and_only_once_they_have_settled(later: ReleaseStore, store: ReleaseStore):
+    manifest = made(later).manifest
+    assert store.check(manifest, again=False) == store.check(manifest, again=False) == ["vectors.npy", "words.json"]  # its clock is before they were written
+    later.check(manifest, again=False)
+    later.clock.advance(seconds=86_400)
+    assert later.check(manifest, again=False) == ["vectors.npy", "words.json"]
+
+
+def test_stamps_that_cannot_be_read_are_written_anew(later: ReleaseStore):
+    manifest = made(later).manifest
+    later.check(manifest, again=False)
+    (later.root / "checked" / f"{manifest.name}.json").write_bytes(b'{"vectors.npy": {"sha')
+    assert later.check(manifest, again=False) == ["vectors.npy", "words.json"]
+    assert later.check(manifest, again=False) == []
+
+
+def test_processes_that_check_at_once_read_every_file_once(later: ReleaseStore):
+    manifest, read = made(later).manifest, []
+    threads = [threading.Thread(target=lambda: read.extend(later.check(manifest, again=False))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(read) == ["vectors.npy", "words.json"]
+
+
+def test_pages_that_were_mapped_and_let_go_hold_what_they_held(later: ReleaseStore):
+    release = later.open(made(later).name)
+    vectors = release.array("vectors")
+    release.touch()
+    release.let_go()
+    assert np.array_equal(vectors, np.ones((3, 2), np.float32))

@@ -22,7 +22,7 @@ def test_fold_in_solves_the_normal_equations(seed: int, n: int) -> None:
     gram = (0.1 * vectors.T @ vectors).astype(np.float32)
     items, weights = random.permutation(15)[:n].astype(np.int32), random.uniform(0.1, 1, n).astype(np.float32)
     x = np.empty(8, np.float32)
-    fold_in(Factors(vectors, gram, 0.05, 1.0, 1.5), vectors[:0], items, weights, n, np.empty((8, 8), np.float32), x)
+    fold_in(Factors.of(vectors, gram, 0.05, 1.0, 1.5), vectors[:0], items, weights, n, x)
     v = vectors[items].astype(np.float64)
     left = gram + v.T @ (weights[:, None] * v) + 0.05 * (weights.sum() + 1.5) * np.eye(8)
     np.testing.assert_allclose(x, np.linalg.solve(left, v.T @ weights), rtol=2e-3, atol=2e-4)

@@ -138,8 +138,10 @@ class LiveItems:
         return self.named(number)[1]
 
     def names(self, numbers: NDArray[np.int32]) -> list[tuple[str, str]]:
-        """(id, title) of items. Cost: 1 us each."""
-        return [self.named(number) for number in numbers.tolist()]
+        """(id, title) of items. Cost: 4 us and 0.7 us each."""
+        table, read = self.table, self.source.texts.read
+        places = zip(table.text_at[numbers].tolist(), table.id_bytes[numbers].tolist(), table.title_bytes[numbers].tolist(), strict=True)
+        return [(whole[:middle].decode(), whole[middle:].decode()) for whole, middle in ((read(at, middle + rest), middle) for at, middle, rest in places)]
 
     def named(self, number: int) -> tuple[str, str]:
         """Id and title of one item."""

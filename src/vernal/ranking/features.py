@@ -52,23 +52,27 @@ def assemble(plan: Plan, candidates: Candidates, user: UserState, live: LiveTabl
     Cost: 25 us of its own and that of `pair_values`, at 300 candidates x 70 features.
     """
     live.read_out(candidates.item)
-    values = user.values if moment.slow else np.full(len(plan.user_names), np.nan, np.float32)
-    weekday = (moment.hop // DAY_S + EPOCH_WEEKDAY) % 7
-    context = np.array([moment.hop % DAY_S // HOUR_S, weekday, len(user.ring.time) if moment.slow else np.nan], np.float32)
-    pair = np.full((len(candidates.item), len(plan.pair_names)), np.nan, np.float32)
-    pairs = (*pair_query(plan, user.ring, moment.hop), moment.slow and pair.shape[1] > 0)
-    return gathered(candidates.item, candidates.scores, live.values, values, pair, pairs, live.attributes, live.n, context)
+    scores, item_values, n_user, n_pair = candidates.scores, live.values, plan.user.n_values, plan.pair.n_values
+    user_values = user.values if moment.slow else np.full(n_user, np.nan, np.float32)
+    out = np.empty((len(scores), 2 * scores.shape[1] + item_values.shape[1] + n_user + n_pair + len(CONTEXT)), np.float32)
+    gathered(candidates.item, scores, (item_values, live.attributes, live.n), user_values, pair_query(plan, user.ring, moment.hop), n_pair, tuple(moment), out)
+    return out
 
 
 @njit(nogil=True, cache=True)
-def gathered(item, scores, table, user, pair, pairs, attributes, n_items, context):  # type: ignore[no-untyped-def]
-    """Rows of scores | shares | item values | user values | pair values | context. Whether pair values are wanted is a flag and not another type, which
-    would be compiled in the middle of the first hurried request."""
+def gathered(item, scores, live, user, pairs, n_pair, moment, out):  # type: ignore[no-untyped-def]
+    """Fills `out` with rows of scores | shares | item values | user values | pair values | context. Whether slow values are wanted is a flag and not another
+    type, which would be compiled in the middle of the first hurried request."""
+    table, attributes, n_items = live
+    events, n, at, weights, program = pairs
+    hop, slow = moment
     pull(item, table, attributes)
-    events, n, at, weights, program, wanted = pairs
-    if wanted:
+    pair = np.full((len(item), n_pair), np.float32(np.nan), np.float32)
+    if slow and n_pair > 0:
         pair_rows(events, n, at, weights, program, item, attributes[:n_items], pair)
-    return gather(item, scores, table, user, pair, context)
+    context = np.empty(3, np.float32)
+    context[0], context[1], context[2] = hop % DAY_S // HOUR_S, (hop // DAY_S + EPOCH_WEEKDAY) % 7, n if slow else np.nan
+    gather(item, scores, table, user, pair, context, out)
 
 
 @njit(nogil=True, cache=True)
@@ -89,13 +93,13 @@ def pull(item: NDArray[np.int32], values: Floats, attributes: NDArray[np.int32])
 
 
 @njit(nogil=True, cache=True)
-def gather(item: NDArray[np.int32], scores: Floats, table: Floats, user: Floats, pair: Floats, context: Floats) -> Floats:
+def gather(item: NDArray[np.int32], scores: Floats, table: Floats, user: Floats, pair: Floats, context: Floats, out: Floats) -> None:
     """The rows, once the pair values are known."""
     n, n_scores = scores.shape
     n_items, n_user, n_pair = table.shape[1], len(user), pair.shape[1]
     a, b = 2 * n_scores, 2 * n_scores + n_items
     c, d = b + n_user, b + n_user + n_pair
-    out, most = np.empty((n, d + len(context)), np.float32), column_maxima(scores)
+    most = column_maxima(scores)
     for r in range(n):
         for s in range(n_scores):
             out[r, s] = scores[r, s]
@@ -106,7 +110,6 @@ def gather(item: NDArray[np.int32], scores: Floats, table: Floats, user: Floats,
         for p in range(n_pair):
             out[r, c + p] = pair[r, p]
         out[r, d:] = context
-    return out
 
 
 @njit(nogil=True, cache=True)

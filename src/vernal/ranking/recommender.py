@@ -97,6 +97,7 @@ class Recommender:
         self.parts, self.plan, self.settings = parts, plan, settings
         self.names = feature_names(plan)
         self.bitmaps = Bitmaps()
+        self.plain: dict[tuple[str, int | None], Resolved] = {}
         self.taste = type_weights(settings.events)
         self.half_life_s = float(duration_s(settings.retrieval.recent_half_life))
         self.popularity = max((i for i, name in enumerate(plan.item_names) if ".count." in name), default=-1)
@@ -126,11 +127,21 @@ class Recommender:
             return self.standing(asked)
 
     def asked(self, request: Request, user: UserState | None, live: LiveTable | None, now_us: int, seed: int, budget: Budget) -> Asked:
-        resolved = resolve(request, self.settings, live)
+        resolved = self.resolved(request, live)
         readable = user is not None and user.values.shape == (len(self.plan.user_names),)
         known = user if user is not None else UserState(NO_RING, np.full(len(self.plan.user_names), np.nan, np.float32), 0)
         ring = self.with_session(known.ring, resolved.session, now_us // US_PER_S)
         return Asked(request, resolved, known._replace(ring=ring), readable, now_us, seed, budget)
+
+    def resolved(self, request: Request, live: LiveTable | None) -> Resolved:
+        """The request in numbers; one that names nothing comes to the same every time."""
+        named = request.filter or request.exclude or request.boost or request.pin or request.item or request.session or request.diversity is not None
+        if not named and (known := self.plain.get((request.scenario, request.n))):
+            return known
+        found = resolve(request, self.settings, live)
+        if not named and not found.scenario.filter:
+            self.plain[request.scenario, request.n] = found
+        return found
 
     def with_session(self, ring: Ring, items: NDArray[np.int32], now_s: int) -> Ring:
         """The ring with the session's items as the newest events, of the type that says most about taste."""

@@ -62,21 +62,21 @@ def compose(offer: Offer, policy: Policy) -> Slate:
     ------
     Plackett, "The analysis of permutations" (1975); Carbonell and Goldstein, "The use of MMR" (1998).
     """
-    keys = sort_keys(offer.utility)
+    keys = np.empty(len(offer.item), np.uint64)
+    sort_keys(offer.utility, keys)
     keys.sort()  # 2 us where argsort takes 15 and lexsort 18
-    order = settled(keys, offer.utility, offer.item)
-    index, propensity, why, placed = fill(order, *offer, *policy[:-1], np.uint64(policy.seed & 0xFFFFFFFFFFFFFFFF))
-    return Slate(index[:placed], propensity[:placed], why[:placed])
+    slate = Slate(np.empty(policy.k, np.int32), np.empty(policy.k, np.float32), np.empty(policy.k, np.uint8))
+    placed = fill(keys, *offer, *policy[:-1], np.uint64(policy.seed & 0xFFFFFFFFFFFFFFFF), *slate)
+    return slate if placed == policy.k else Slate(slate.chosen[:placed], slate.propensity[:placed], slate.why[:placed])
 
 
 @njit(nogil=True, cache=True)
-def sort_keys(utility: Floats) -> NDArray[np.uint64]:
-    """Numbers that ascend as the utilities, rounded to float32, descend; the position is in the low half."""
-    bits, keys = utility.astype(np.float32).view(np.uint32), np.empty(len(utility), np.uint64)
+def sort_keys(utility: Floats, keys: NDArray[np.uint64]) -> None:
+    """Fills `keys` with numbers that ascend as the utilities, rounded to float32, descend; the position is in the low half."""
+    bits = utility.astype(np.float32).view(np.uint32)
     for i in range(len(utility)):
         high = bits[i] if bits[i] >> 31 else np.uint32(~bits[i] & 0x7FFFFFFF)
         keys[i] = (np.uint64(high) << np.uint64(32)) | np.uint64(i)
-    return keys
 
 
 @njit(nogil=True, cache=True)
@@ -100,12 +100,13 @@ def better(i: int, j: int, utility: Floats, item: Ints) -> bool:
 
 @njit(nogil=True, cache=True)
 def fill(
-    order: Ints, item: Ints, utility: Floats, allowed: Flags, fresh: Flags, codes: Ints, caps: Ints, pinned: Ints,
+    keys: NDArray[np.uint64], item: Ints, utility: Floats, allowed: Flags, fresh: Flags, codes: Ints, caps: Ints, pinned: Ints,
     k: int, temperature: float, head: int, fresh_share: float, diversity: float, seed: np.uint64,
-) -> tuple[Ints, NDArray[np.float32], Flags, int]:  # fmt: skip
-    """Slots one after another; returns (index, propensity, why, number placed)."""
+    index: Ints, propensity: NDArray[np.float32], why: Flags,
+) -> int:  # fmt: skip
+    """Slots one after another, from sorted keys into index, propensity and why (k,); returns the number placed."""
+    order = settled(keys, utility, item)
     open_, closeness, compared = opened(utility, allowed), np.zeros(len(item)), np.zeros(len(item), np.int32)
-    index, propensity, why = np.empty(k, np.int32), np.empty(k, np.float32), np.empty(k, np.uint8)
     pool, value, chance = np.empty(head, np.int32), np.empty(head), np.empty(head)
     placed = 0
     for pin in pinned:
@@ -128,7 +129,7 @@ def fill(
         propensity[placed] = probability(chosen, order, open_, fresh, pool[:n_head], chance, share, n_fresh)
         placed += 1
         close(open_, chosen, item, codes, caps, index[:placed])
-    return index, propensity, why, placed
+    return placed
 
 
 @njit(nogil=True, cache=True)

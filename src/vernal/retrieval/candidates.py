@@ -71,8 +71,8 @@ class Workspace:
         items, sizes = np.empty((sources.N_SOURCES, k), np.int32), np.zeros(sources.N_SOURCES, np.int32)
         self.lists = sources.Lists(items, sizes, np.empty(ring + 1, np.int32), np.empty(ring + 1, np.float32))
         self.trending, self.lists_of_trending = sources.trending_of(np.full((2, 0), -1, np.int32)), b""
-        normal, vectors = np.empty((dim, dim), np.float32), np.empty((2, dim), np.float32)
-        self.flat = (tuple(self.board), tuple(self.sieve), tuple(self.lists), normal, vectors[0], vectors[1])  # what `gathered` takes
+        vectors = np.empty((2, dim), np.float32)
+        self.flat = (tuple(self.board), tuple(self.sieve), tuple(self.lists), vectors[0], vectors[1])  # what `gathered` takes
 
     def trending_of(self, top: I32) -> sources.Trending:
         """The popularity lists as requests use them, made anew when one of them has changed."""
@@ -128,9 +128,9 @@ def gathered(query, table, models, index, scratch, out):  # type: ignore[no-unty
     trending, first_seen, mask = sources.Trending(*table[:4]), table[4], Mask(*table[5])
     relations, factors, extra = Relations(*models[0]), Factors(*models[1]), models[2]
     board, sieve, lists = Board(*scratch[0]), Sieve(*scratch[1]), sources.Lists(*scratch[2])
-    normal, user, last = scratch[3], scratch[4], scratch[5]
+    user, last = scratch[3], scratch[4]
     n_query = sources.propose(ring, rules, asked, query[3], trending, relations, board, mask, sieve, lists)
-    fold_in(factors, extra, lists.query, lists.weight, n_query, normal, user)
+    fold_in(factors, extra, lists.query, lists.weight, n_query, user)
     last[:] = 0
     newest, size, limit = -1, 0, (asked.k + 1) // 2
     if n_query:

@@ -79,7 +79,7 @@ class ItemModels:
             catalogue=about["catalogue"],
             relations=Relations(arrays["relations.start"], arrays["relations.entries"]),
             hyper=Hyper(**about["hyper"]),
-            factors=Factors(arrays["vectors"], arrays["gram"], **about["factors"]),
+            factors=Factors.of(arrays["vectors"], arrays["gram"], **about["factors"]),
             index=Ivf(**{part: arrays[f"index.{part}"] for part in INDEX_PARTS}, n_probe=about["n_probe"]) if "n_probe" in about else None,
             vocabulary=vocabulary,
             mapping=mapping,
@@ -153,11 +153,11 @@ def sample_queries(matrix: Matrix, factors: Factors, seed: int, n: int = 64) -> 
     users = np.flatnonzero(matrix.lengths > 0)
     users = np.random.default_rng(seed).permutation(users)[:n]
     queries = np.zeros((len(users), factors.dim), np.float32)
-    normal, none = np.empty((factors.dim, factors.dim), np.float32), np.empty((0, factors.dim), np.float32)
+    none = np.empty((0, factors.dim), np.float32)
     for row, user in enumerate(users):
         entries = slice(matrix.start[user], matrix.start[user + 1])
         items, values = matrix.column[entries], matrix.value[entries]
-        fold_in(factors, none, items, values, len(items), normal, queries[row])
+        fold_in(factors, none, items, values, len(items), queries[row])
     return queries
 
 

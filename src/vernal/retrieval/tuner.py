@@ -157,7 +157,7 @@ def score_all(factors: Factors, vectors: F32, items: I32, weights: F32, scores: 
     """Fills scores (n,) with the products of n vectors with the folded-in user."""
     dim = factors.vectors.shape[1]
     x = np.empty(dim, np.float32)
-    fold_in(factors, factors.vectors[:0], items, weights, len(items), np.empty((dim, dim), np.float32), x)
+    fold_in(factors, factors.vectors[:0], items, weights, len(items), x)
     for item in range(vectors.shape[0]):
         scores[item] = dot(vectors[item], x, dim)
 

@@ -43,6 +43,7 @@ class Champion(Generic[Engine]):
     def __init__(self, releases: ReleaseStore, build: Callable[[Release | None], Engine], meters: Meters) -> None:
         self.releases, self.build, self.meters = releases, build, meters
         self.engines: dict[str, Engine] = {}
+        self.opened: dict[str, Release] = {}  # what they were built from
         self.verified: set[str] = set()
         self.problem = ""
         self.refused: int | None = None  # number of the promotion that could not be followed
@@ -70,9 +71,10 @@ class Champion(Generic[Engine]):
     def engine(self, name: str) -> Engine:
         """The engine of a release: one that is still open, or a new one; every file is checked the first time, its certificate every time."""
         if name not in self.engines:
-            with ThreadPoolExecutor(1, initializer=stand_behind) as opening:  # a gigabyte is hashed while others are answered
+            with ThreadPoolExecutor(1, initializer=stand_behind) as opening:  # gigabytes are hashed and mapped while others are answered
                 release = opening.submit(self.releases.admit, name, verify=name not in self.verified).result()
-            self.engines[name] = self.build(release)
+                opening.submit(release.touch).result()
+            self.engines[name], self.opened[name] = self.build(release), release
             self.verified.add(name)
         return self.engines[name]
 
@@ -95,6 +97,7 @@ class Champion(Generic[Engine]):
     def forget(self, *needed: str | None) -> None:
         """Closes engines beyond the newest two."""
         for name in [name for name in self.engines if name not in needed][: max(0, len(self.engines) - KEPT)]:
+            self.opened.pop(name).let_go()
             del self.engines[name]
 
     def troubled(self, problem: str) -> None:
