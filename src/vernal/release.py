@@ -10,7 +10,6 @@ Who may serve is decided elsewhere: the store is given a check (`admits`) that `
 import fcntl
 import hashlib
 import json
-import mmap
 import os
 import secrets
 import shutil
@@ -114,7 +113,7 @@ class Release:
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path, self.manifest, self.name = path, manifest, manifest.name
-        self.maps: dict[str, Any] = {}
+        self.maps: dict[str, NDArray[Any]] = {}
 
     def array(self, name: str) -> NDArray[Any]:
         """The array `name`.npy, memory-mapped and read-only."""
@@ -123,21 +122,14 @@ class Release:
             raise ReleaseError.damaged(file, "not named in the manifest")
         if name not in self.maps:
             self.maps[name] = np.load(file, mmap_mode="r", allow_pickle=False)
-        return self.maps[name]  # type: ignore[no-any-return]
+        return self.maps[name]
 
     def touch(self) -> None:
-        """Maps every page of every array, so that no request waits for one. Cost: 0.1 s for 2 GB in memory, all of it without the interpreter."""
+        """Maps every page of every array that can be read, so that no request waits for one. Cost: 0.1 s for 2 GB in memory, without the interpreter."""
         for file in map(Path, self.manifest.files):
             if file.suffix == ".npy":
-                self.array(file.stem).reshape(-1).view(np.uint8)[::PAGE].max(initial=0)
-
-    def let_go(self) -> None:
-        """Takes the pages out of the map again, piece by piece; what is still read comes back by itself. An array that goes with all its pages in place keeps
-        the interpreter for 30 ms per GB."""
-        for array in self.maps.values():
-            memory: mmap.mmap = array._mmap
-            for at in range(0, len(memory), PIECE):
-                memory.madvise(mmap.MADV_DONTNEED, at, min(PIECE, len(memory) - at))
+                with suppress(OSError, ValueError):  # whoever needs a broken array says so
+                    self.array(file.stem).reshape(-1).view(np.uint8)[::PAGE].max(initial=0)
 
     def json(self, name: str) -> Any:
         """The text `name`.json, decoded."""
@@ -341,7 +333,7 @@ class ReleaseStore:
 
 
 def sha256(file: Path) -> str:
-    """In large pieces: between two of them the interpreter is needed, and a thread of low priority that has it makes all others wait while it waits for a core."""
+    """In large pieces: between two of them a thread takes the interpreter, and one of low priority then keeps it from all others while it waits for a core."""
     digest, piece = hashlib.sha256(), memoryview(bytearray(min(PIECE, file.stat().st_size + 1)))
     with file.open("rb", buffering=0) as stream:
         while n := stream.readinto(piece):

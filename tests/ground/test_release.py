@@ -178,9 +178,12 @@ def test_processes_that_check_at_once_read_every_file_once(later: ReleaseStore):
     assert sorted(read) == ["vectors.npy", "words.json"]
 
 
-def test_pages_that_were_mapped_and_let_go_hold_what_they_held(later: ReleaseStore):
-    release = later.open(made(later).name)
-    vectors = release.array("vectors")
+def test_arrays_of_any_shape_are_mapped_once_whole(later: ReleaseStore):
+    draft = later.draft()
+    shapes = ((), (0,), (0, 3), (5, 4_096), (2, 3, 1_000))
+    for number, shape in enumerate(shapes):
+        draft.put_array(f"a{number}", np.ones(shape))
+    release = later.open(later.commit(draft, LINEAGE, {}).name)
     release.touch()
-    release.let_go()
-    assert np.array_equal(vectors, np.ones((3, 2), np.float32))
+    assert sorted(release.maps) == ["a0", "a1", "a2", "a3", "a4"]
+    assert all(release.array(f"a{number}").shape == shape for number, shape in enumerate(shapes) if shape)

@@ -369,13 +369,13 @@ def fold_in(factors: Factors, extra: F32, items: I32, weights: F32, n: int, x: F
     x[:] = 0
     if total == 0:
         return
-    places, turned, found, a = np.arange(filled).astype(np.int32), np.empty((filled, dim), np.float32), np.zeros(dim, np.float32), np.empty((dim, dim), np.float32)
+    places, confidence = np.arange(filled).astype(np.int32), confidence[:filled]
+    turned, found, a = np.empty_like(rows), np.zeros(dim, np.float32), np.empty((dim, dim), np.float32)
     turn(rows[:filled], factors.axes, turned)
     diagonal = factors.spread + np.float32(factors.reg * (total + factors.unobserved) ** factors.nu)
     if filled < dim:
-        scaled, b = np.empty((filled, dim), np.float32), np.empty(filled, np.float32)
-        solve_narrow(places, confidence[:filled], turned, 1 / np.sqrt(diagonal), scaled, a, b, found)
+        solve_narrow(places, confidence, turned, 1 / np.sqrt(diagonal), rows, a, np.empty(filled, np.float32), found)
     else:
-        solve_wide(places, confidence[:filled], turned, diagonal, a, found)
+        solve_wide(places, confidence, turned, diagonal, a, found)
     for i in range(dim):
         x[i] = dot(factors.axes[i], found, dim)

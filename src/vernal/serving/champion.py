@@ -43,7 +43,6 @@ class Champion(Generic[Engine]):
     def __init__(self, releases: ReleaseStore, build: Callable[[Release | None], Engine], meters: Meters) -> None:
         self.releases, self.build, self.meters = releases, build, meters
         self.engines: dict[str, Engine] = {}
-        self.opened: dict[str, Release] = {}  # what they were built from
         self.verified: set[str] = set()
         self.problem = ""
         self.refused: int | None = None  # number of the promotion that could not be followed
@@ -74,7 +73,7 @@ class Champion(Generic[Engine]):
             with ThreadPoolExecutor(1, initializer=stand_behind) as opening:  # gigabytes are hashed and mapped while others are answered
                 release = opening.submit(self.releases.admit, name, verify=name not in self.verified).result()
                 opening.submit(release.touch).result()
-            self.engines[name], self.opened[name] = self.build(release), release
+            self.engines[name] = self.build(release)
             self.verified.add(name)
         return self.engines[name]
 
@@ -97,7 +96,6 @@ class Champion(Generic[Engine]):
     def forget(self, *needed: str | None) -> None:
         """Closes engines beyond the newest two."""
         for name in [name for name in self.engines if name not in needed][: max(0, len(self.engines) - KEPT)]:
-            self.opened.pop(name).let_go()
             del self.engines[name]
 
     def troubled(self, problem: str) -> None:

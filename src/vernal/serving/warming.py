@@ -19,7 +19,7 @@ from vernal.ranking.request import Request
 from vernal.terms import HOP_S, US_PER_S
 
 LOOK_BACK = 2_000  # newest records of the log searched for requests
-REQUESTS = 64
+REQUESTS = 16  # all pages of the release are mapped before; this is for tables and compiled code
 SESSION = 5
 PAUSE_S = 0.002  # after each, so that an engine which answers meanwhile is never far behind
 
