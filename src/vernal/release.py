@@ -248,15 +248,15 @@ class ReleaseStore:
                     stamps.known[name] = found
         return read
 
-    def admit(self, name: str, *, verify: bool = True) -> Release:
-        """The release, opened to serve: its certificate is checked every time, where one is asked for; files as `open` does, though not `again`.
+    def admit(self, name: str, *, verify: bool = True, again: bool = True) -> Release:
+        """The release, opened to serve: its certificate is checked every time, where one is asked for.
 
         Raises
         ------
         ReleaseError
             As `open`, and whatever `admits` finds.
         """
-        release = self.open(name, verify=verify, again=False)
+        release = self.open(name, verify=verify, again=again)
         self.admits(release)
         return release
 

@@ -71,7 +71,7 @@ class Champion(Generic[Engine]):
         """The engine of a release: one that is still open, or a new one; every file is checked the first time, its certificate every time."""
         if name not in self.engines:
             with ThreadPoolExecutor(1, initializer=stand_behind) as opening:  # gigabytes are hashed and mapped while others are answered
-                release = opening.submit(self.releases.admit, name, verify=name not in self.verified).result()
+                release = opening.submit(self.releases.admit, name, verify=name not in self.verified, again=False).result()
                 opening.submit(release.touch).result()
             self.engines[name] = self.build(release)
             self.verified.add(name)
