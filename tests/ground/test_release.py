@@ -133,16 +133,20 @@ def later(tmp_path: Path) -> ReleaseStore:
     return ReleaseStore(tmp_path / "releases", ManualClock(time.time_ns() // 1_000 + 60_000_000))
 
 
+def contents(release: Release) -> tuple[str, dict[str, str]]:
+    return release.name, release.manifest.files
+
+
 def test_what_one_process_found_right_the_next_one_need_not_read(later: ReleaseStore):
-    manifest, other = made(later).manifest, ReleaseStore(later.root, later.clock)
-    assert later.check(manifest, again=False) == ["vectors.npy", "words.json"]
-    assert other.check(manifest, again=False) == []
-    assert other.check(manifest, again=True) == ["vectors.npy", "words.json"]
+    given, other = contents(made(later)), ReleaseStore(later.root, later.clock)
+    assert later.check(*given, again=False) == ["vectors.npy", "words.json"]
+    assert other.check(*given, again=False) == []
+    assert other.check(*given, again=True) == ["vectors.npy", "words.json"]
 
 
 def test_a_byte_flipped_after_a_file_was_found_right_is_found(later: ReleaseStore):
     release = made(later)
-    later.check(release.manifest, again=False)
+    later.check(*contents(release), again=False)
     file = release.path / "vectors.npy"
     content, before = bytearray(file.read_bytes()), file.stat()
     content[-1] ^= 1
@@ -153,24 +157,24 @@ def test_a_byte_flipped_after_a_file_was_found_right_is_found(later: ReleaseStor
 
 
 def test_files_are_trusted_for_a_day_and_only_once_they_have_settled(later: ReleaseStore, store: ReleaseStore):
-    manifest = made(later).manifest
-    assert store.check(manifest, again=False) == store.check(manifest, again=False) == ["vectors.npy", "words.json"]  # its clock is before they were written
-    later.check(manifest, again=False)
+    given = contents(made(later))
+    assert store.check(*given, again=False) == store.check(*given, again=False) == ["vectors.npy", "words.json"]  # its clock is before they were written
+    later.check(*given, again=False)
     later.clock.advance(seconds=86_400)
-    assert later.check(manifest, again=False) == ["vectors.npy", "words.json"]
+    assert later.check(*given, again=False) == ["vectors.npy", "words.json"]
 
 
 def test_stamps_that_cannot_be_read_are_written_anew(later: ReleaseStore):
-    manifest = made(later).manifest
-    later.check(manifest, again=False)
-    (later.root / "checked" / f"{manifest.name}.json").write_bytes(b'{"vectors.npy": {"sha')
-    assert later.check(manifest, again=False) == ["vectors.npy", "words.json"]
-    assert later.check(manifest, again=False) == []
+    given = contents(made(later))
+    later.check(*given, again=False)
+    (later.root / "checked" / f"{given[0]}.json").write_bytes(b'{"vectors.npy": {"sha')
+    assert later.check(*given, again=False) == ["vectors.npy", "words.json"]
+    assert later.check(*given, again=False) == []
 
 
 def test_processes_that_check_at_once_read_every_file_once(later: ReleaseStore):
-    manifest, read = made(later).manifest, []
-    threads = [threading.Thread(target=lambda: read.extend(later.check(manifest, again=False))) for _ in range(8)]
+    given, read = contents(made(later)), []
+    threads = [threading.Thread(target=lambda: read.extend(later.check(*given, again=False))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
