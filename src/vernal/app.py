@@ -16,6 +16,7 @@ from vernal import config
 from vernal.clock import Clock, SystemClock
 from vernal.config import Settings
 from vernal.engines.lmdb import LmdbState
+from vernal.engines.mlflow import MlflowTracker
 from vernal.engines.sqlite import SqliteLog
 from vernal.errors import ConfigError, StateError
 from vernal.events.archive import Archive
@@ -27,6 +28,7 @@ from vernal.features.definition import Plan, compile_plan
 from vernal.features.ports import StateStore
 from vernal.release import ReleaseStore
 from vernal.rollout.certificate import Keys, admission
+from vernal.training.ports import Tracker, Untracked
 
 DATA_FORMAT = 1
 GIB = 2**30
@@ -65,11 +67,11 @@ class Workspace:
         if found > DATA_FORMAT:
             raise StateError.newer(self.data, found, DATA_FORMAT)
 
-    def place(self, key: str, url: str, scheme: str) -> Path:
+    def place(self, key: str, url: str, scheme: str, section: str = "data") -> Path:
         """The path in the data directory that `scheme:NAME` names."""
         found, _, name = url.partition(":")
         if found != scheme or not name or name.startswith("/") or ".." in Path(name).parts:
-            raise ConfigError.invalid(f"data.{key}", url, f'"{scheme}:NAME" with a name inside data.path')
+            raise ConfigError.invalid(f"{section}.{key}", url, f'"{scheme}:NAME" with a name inside data.path')
         return self.data / name
 
     @cached_property
@@ -103,6 +105,24 @@ class Workspace:
     @cached_property
     def dead_letters(self) -> DeadLetters:
         return DeadLetters(self.data / "dead-letters.jsonl", self.clock)
+
+    @cached_property
+    def tracker(self) -> Tracker:
+        """Where trainings are recorded for people to compare.
+
+        Raises
+        ------
+        EnvironmentProblem
+            A store is named and the extra `mlflow` is not installed.
+        """
+        uri = self.settings.training.mlflow
+        if not uri:
+            return Untracked()
+        scheme, _, name = uri.partition(":")
+        if scheme != "sqlite" or name.startswith("//"):
+            return MlflowTracker(uri)
+        file = self.place("mlflow", uri, "sqlite", "training")
+        return MlflowTracker(f"sqlite:///{file.resolve()}", file.with_name(f"{file.name}-artifacts").resolve().as_uri())
 
     @property
     def keys_path(self) -> Path:

@@ -179,6 +179,9 @@ class Training(Section, frozen=True, kw_only=True):
     evaluate_requests: Annotated[int, about("requests in that evaluation, at most", ge=10)] = 1_000
     seed: Annotated[int, about("seed of everything random in training", ge=0)] = 0
     keep: Annotated[int, about("releases kept on disk beside the champion", ge=1)] = 5
+    mlflow: Annotated[
+        str, about('MLflow store that trainings are recorded in; "sqlite:NAME" is a file in data.path, else a tracking URI; empty = none; needs vernal[mlflow]')
+    ] = ""
 
 
 class Serving(Section, frozen=True, kw_only=True):
@@ -249,7 +252,8 @@ class Settings(Section, frozen=True, kw_only=True):
 
     def shaping(self) -> "Settings":
         """The settings that shape data, state and models; addresses, watching and rollout, which do not, as they are by default."""
-        return msgspec.structs.replace(self, data=Data(), serving=Serving(), monitoring=Monitoring(), rollout=Rollout())
+        training = msgspec.structs.replace(self.training, mlflow="")
+        return msgspec.structs.replace(self, data=Data(), training=training, serving=Serving(), monitoring=Monitoring(), rollout=Rollout())
 
     def fingerprint(self) -> str:
         """sha256 of the shaping settings."""

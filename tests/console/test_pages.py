@@ -1,5 +1,6 @@
 """The pages need nothing from outside and forbid everything they do not need."""
 
+import json
 import re
 
 import pytest
@@ -7,10 +8,12 @@ import pytest
 from vernal.clock import ManualClock
 from vernal.config import parse
 from vernal.console.about import about, active_users
-from vernal.console.pages import POLICY, pages
+from vernal.console.pages import POLICY, SCREENS, pages
 from vernal.console.routes import console_routes
 from vernal.engines.sqlite import SqliteLog
 from vernal.events.schema import Event, Kind
+from vernal.monitoring.coordinates import SHARES
+from vernal.serving.worker import ROUTES
 
 ALL = {path: page.content.decode() for path, page in pages().items()}
 
@@ -28,24 +31,40 @@ def test_no_page_names_another_host():
     assert [found for text in ALL.values() for found in re.findall(r"(?:https?:)?//[a-z0-9.-]+\.[a-z]+", text)] == []
 
 
-def test_the_html_has_no_inline_script_or_style():
-    assert re.findall(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*src=)|javascript:", ALL["/"]) == []
+@pytest.mark.parametrize("path", SCREENS)
+def test_the_html_has_no_inline_script_or_style(path):
+    assert re.findall(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*src=)|javascript:", ALL[path]) == []
 
 
-def test_everything_the_html_asks_for_is_served():
-    asked = re.findall(r'(?:src|href)="(/[^"#]*)"', ALL["/"])
-    elsewhere = {"/docs", "/metrics", "/readyz"}
-    assert set(asked) - elsewhere <= pages().keys()
+@pytest.mark.parametrize("path", SCREENS)
+def test_everything_the_html_asks_for_is_served(path):
+    asked = re.findall(r'(?:src|href)="(/[^"#]*)"', ALL[path])
+    served = pages().keys() | {route.path for route in ROUTES} | {"/v1/status", "/v1/drift"}
+    assert set(asked) - served == set()
 
 
-def test_answers_reach_the_page_as_text_only():
-    assert re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", ALL["/console/try.js"]) == []
+@pytest.mark.parametrize("path", SCREENS)
+def test_every_page_leads_to_every_other_and_says_which_it_is(path):
+    links = dict(re.findall(r'<a href="([^"]+)"( aria-current="page")?>', ALL[path].split("<nav")[1].split("</nav>")[0]))
+    assert links.keys() == SCREENS.keys()
+    assert [to for to, current in links.items() if current] == [path]
 
 
-def test_every_control_has_a_name():
-    controls = re.findall(r'<(?:input|select) id="([\w-]+)"', ALL["/"])
+@pytest.mark.parametrize("path", [path for path in ALL if path.endswith(".js")])
+def test_answers_reach_the_pages_as_text_only(path):
+    assert re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function", ALL[path]) == []
+    assert set(re.findall(r'from "([^"]+)"', ALL[path])) <= pages().keys()
+
+
+def test_the_drift_page_knows_which_statistics_are_shares():
+    assert set(json.loads(re.search(r"SHARES = (\[.*\]);", ALL["/console/drift.js"])[1])) == SHARES
+
+
+@pytest.mark.parametrize("path", SCREENS)
+def test_every_control_has_a_name(path):
+    controls = re.findall(r'<(?:input|select) id="([\w-]+)"', ALL[path])
     assert controls
-    assert all(f'for="{control}"' in ALL["/"] for control in controls)
+    assert all(f'for="{control}"' in ALL[path] for control in controls)
 
 
 def test_pages_are_open_and_names_of_users_are_not():

@@ -1,53 +1,15 @@
 """The try-it page in a real browser, against a real server."""
 
-import re
-import shutil
-import subprocess
-import sys
-
 import pytest
-
-BROWSER = shutil.which("chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-
-if BROWSER is None:
-    pytest.skip("needs chromium", allow_module_level=True)
-from playwright.sync_api import expect, sync_playwright  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def address(trained):
-    """A server on a free port of this machine; it ends with the module."""
-    words = [sys.executable, "-m", "vernal.cli", "serve", "--port", "0", "--workers", "1", "--config", str(trained / "vernal.toml")]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:
-        try:
-            found = next(match[1] for line in server.stderr if (match := re.match(r"(http://\S+) answers", line)))
-            yield found
-        finally:
-            server.terminate()
-            server.stderr.read()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
-        yield browser
-        browser.close()
+from playwright.sync_api import expect
 
 
 @pytest.fixture
-def page(browser, address):
-    """The page open for reader-1; anything the browser complains about fails the test."""
-    page = browser.new_page(reduced_motion="reduce")
-    complaints = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(f"{address}/#user=reader-1")
-    expect(page.locator("#slate .item")).to_have_count(10)
-    yield page
-    page.close()
-    assert [text for text in complaints if "status of 400" not in text] == []
+def page(tab, address):
+    """The page open for reader-1."""
+    tab.goto(f"{address}/#user=reader-1")
+    expect(tab.locator("#slate .item")).to_have_count(10)
+    return tab
 
 
 def items(page):

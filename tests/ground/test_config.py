@@ -58,7 +58,7 @@ def test_every_key_is_explained():
 
 def test_ports_and_paths_do_not_change_the_fingerprint_and_models_do():
     base = Settings()
-    moved = parse({"serving": {"port": 1}, "data": {"path": "x"}})
+    moved = parse({"serving": {"port": 1}, "data": {"path": "x"}, "training": {"mlflow": "sqlite:runs.db"}})
     assert base.fingerprint() == moved.fingerprint()
     assert base.fingerprint() != parse({"retrieval": {"ials_dim": 32}}).fingerprint()
 

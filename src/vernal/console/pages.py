@@ -17,10 +17,12 @@ HEADERS: Final = (
     ("referrer-policy", "no-referrer"),
     ("cache-control", "no-cache"),
 )
+HTML, CSS, JS = ("text/html; charset=utf-8", "text/css; charset=utf-8", "text/javascript; charset=utf-8")
+SCREENS: Final = {"/": "try.html", "/console/staleness": "staleness.html", "/console/drift": "drift.html", "/console/releases": "releases.html"}
+PARTS: Final = ("base.css", "try.css", "watch.css", "shared.js", "try.js", "staleness.js", "drift.js", "releases.js")
 FILES: Final = {
-    "/": ("try.html", "text/html; charset=utf-8"),
-    "/console/try.css": ("try.css", "text/css; charset=utf-8"),
-    "/console/try.js": ("try.js", "text/javascript; charset=utf-8"),
+    **{path: (name, HTML) for path, name in SCREENS.items()},
+    **{f"/console/{name}": (name, CSS if name.endswith(".css") else JS) for name in PARTS},
 }
 
 
@@ -38,8 +40,8 @@ def pages() -> dict[str, Page]:
 
     Example
     -------
-    >>> sorted(pages())
-    ['/', '/console/try.css', '/console/try.js']
+    >>> sorted(path for path in pages() if "." not in path)
+    ['/', '/console/drift', '/console/releases', '/console/staleness']
     """
     folder = resources.files("vernal.console")
     return {path: Page(folder.joinpath(name).read_bytes(), media) for path, (name, media) in FILES.items()}

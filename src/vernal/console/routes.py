@@ -8,7 +8,7 @@ from vernal.serving.service import Service
 
 def console_routes() -> list[Route]:
     """The pages, open to everyone, and what they ask, with the scope `serve`."""
-    static = [Route("GET", path, None, act_of(page), f"try-it page: {path}") for path, page in pages().items()]
+    static = [Route("GET", path, None, act_of(page), f"console: {path}") for path, page in pages().items()]
     return [*static, Route("GET", "/console/about.json", "serve", tell, "whom and what the try-it page suggests", answers=About)]
 
 

@@ -1,31 +1,13 @@
 // The try-it page: one user, one slate, one act at a time. It uses the public API only, and shows nothing the API did not answer.
 
-const $ = (id) => document.getElementById(id);
-const KEY = "vernal-key";
+import { $, KEY, Refusal, call, figure } from "/console/shared.js";
+
 const HUES = { trending: "#d1862f", history: "#3f8f5c", covisitation: "#4a72d8", ease: "#8259c9", ials: "#b8489a", content: "#2c98a6", fresh: "#c9524a" };
 const MEANING = {
   trending: "popular now", history: "had before", covisitation: "goes with what they had", ease: "neighbours of what they had",
   ials: "people alike", content: "similar in content", fresh: "new here",
 };
 const state = { about: { users: [], scenarios: ["home"], event_types: [], scenario: "home" }, slate: null, busy: false };
-
-class Refusal extends Error {
-  constructor(status, error) {
-    super([error.message, error.hint && `Hint: ${error.hint}`].filter(Boolean).join("\n"));
-    this.status = status;
-  }
-}
-
-async function call(method, path, body) {
-  const headers = body ? { "content-type": "application/json" } : {};
-  const key = sessionStorage.getItem(KEY);
-  if (key) headers["x-api-key"] = key;
-  const answer = await fetch(path, { method, headers, body: body && JSON.stringify(body) });
-  const content = await answer.json().catch(() => ({}));
-  if (answer.ok) return content;
-  if (answer.status === 401 || answer.status === 403) $("key-row").hidden = false;
-  throw new Refusal(answer.status, content.error ?? { message: `the server answered ${answer.status}` });
-}
 
 async function timed(promise) {
   const began = performance.now();
@@ -170,11 +152,6 @@ function effectRow(feature, most) {
   bar.append(span);
   effect.textContent = `${feature.contribution < 0 ? "−" : "+"}${figure(Math.abs(feature.contribution))}`;
   return row;
-}
-
-function figure(number) {
-  if (!Number.isFinite(number)) return "–";
-  return Math.abs(number) >= 1000 ? Math.round(number).toLocaleString("en") : Number(number.toPrecision(3)).toString();
 }
 
 function describeChange(before, places, afterAct) {

@@ -1,7 +1,9 @@
-"""What training needs of a workspace; `app.Workspace` is one."""
+"""What training needs of a workspace; `app.Workspace` is one. And of a store in which people look at trainings; `engines/mlflow.py` is one."""
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol
+
+import msgspec
 
 from vernal.clock import Clock
 from vernal.config import Settings
@@ -11,6 +13,7 @@ from vernal.events.ports import EventLog
 from vernal.features.definition import Plan
 from vernal.release import ReleaseStore
 
+Outcome = Literal["promoted", "proposed", "refused", "failed"]
 Progress = Callable[[str, int, int], None]  # (stage, done, total)
 
 
@@ -38,3 +41,29 @@ class TrainingSpace(Protocol):
 
 def silent(stage: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One training, told to a tracking store; `training.tracking.run_of` makes it."""
+
+    release: str  # empty when it failed
+    began_at: int  # UTC us
+    ended_at: int
+    outcome: Outcome
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]  # why it was begun, what the release was made from
+    certificate: Mapping[str, Any] | None
+
+
+class Tracker(Protocol):
+    """Keeps runs. What it cannot keep it says in the log: a store that is away stops no training."""
+
+    def record(self, run: Run) -> None: ...
+
+
+class Untracked:
+    """Implements `Tracker`: keeps nothing."""
+
+    def record(self, run: Run) -> None:
+        """Nobody asked for it."""

@@ -1,0 +1,59 @@
+"""A real browser, and a real server of the bookshop for it."""
+
+import re
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+BROWSER = shutil.which("chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+@contextmanager
+def served(folder):
+    """A server on a free port of this machine, by its address; it ends with the block."""
+    words = [sys.executable, "-m", "vernal.cli", "serve", "--port", "0", "--workers", "1", "--config", str(folder / "vernal.toml")]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            yield next(match[1] for line in server.stderr if (match := re.match(r"(http://\S+) answers", line)))
+        finally:
+            server.terminate()
+            server.stderr.read()
+
+
+@pytest.fixture(scope="session")
+def serve():
+    return served
+
+
+@pytest.fixture(scope="module")
+def address(trained, serve):
+    with serve(trained) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if BROWSER is None:
+        pytest.skip("needs chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(browser):
+    """An empty tab; anything the browser complains about fails the test."""
+    tab = browser.new_page(reduced_motion="reduce")
+    complaints = []
+    tab.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    yield tab
+    tab.close()
+    assert [text for text in complaints if "status of 400" not in text] == []
