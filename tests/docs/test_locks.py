@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = {"lock": ["demo"], "test": ["demo", "test", "check"], "bench": ["demo", "test", "check", "bench"]}
+LOCKS = {"lock": ["demo"], "test": ["demo", "test", "check", "mlflow"], "bench": ["demo", "test", "check", "mlflow", "bench"]}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 

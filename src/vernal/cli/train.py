@@ -11,7 +11,9 @@ from vernal.cli.terminal import Answer, Terminal, VerbParser
 from vernal.evaluation.backtest import Report, lines
 from vernal.rollout import gate
 from vernal.rollout.certificate import Certificate
+from vernal.training.ports import Outcome
 from vernal.training.snapshot import Snapshot
+from vernal.training.tracking import run_of
 from vernal.training.train import train
 
 
@@ -30,7 +32,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
 
 def trained(workspace: Workspace, terminal: Terminal, *, promote: bool = True) -> Answer:
     """Trains, judges, and promotes what passed; what was found is also what the verb answers. Exit status 1 when the gate refused it."""
-    before = workspace.releases.champion()
+    before, tracker, began = workspace.releases.champion(), workspace.tracker, workspace.clock.now()
     with workspace.exclusive("trainer"):
         with terminal.stage("train") as stage, terminal.progress() as progress:
             snapshot = Snapshot.of(workspace)
@@ -40,6 +42,8 @@ def trained(workspace: Workspace, terminal: Terminal, *, promote: bool = True) -
         passed = certificate.verdict == "passed"
         if promote and passed:
             gate.promote(workspace, release.name, "trained")
+    outcome: Outcome = "refused" if not passed else "promoted" if promote else "proposed"
+    tracker.record(run_of(workspace.releases, release.name, workspace.settings, began, workspace.clock.now(), outcome, "asked for", certificate.reason))
     undo = f"vernal rollback --to {before}" if promote and passed and before else ""
     after = workspace.releases.champion()
     value: dict[str, Any] = {"release": release.name, "metrics": release.manifest.metrics, "verdict": certificate.verdict, "before": before, "after": after}
