@@ -30,7 +30,7 @@ WINDOWS, MOST = 500, 4
 FIRST_SEED = 30_000  # settings were chosen on seeds 0 to 199 and 10,000 to 10,019
 LIVES = {"breathing": 200, "iid": 200, "heavy": 40}
 COMPARED = ("location", "spread", "skew", "tilt", "shape", "residual")
-PEER_WINDOWS = {"evidently": 5, "nannyml": 20, "alibi": 10}
+PEER_WINDOWS = {"evidently": 20, "nannyml": 60, "alibi": 60}
 
 
 def lives(kind: str, first: int, end: int) -> list[dict[str, Any]]:

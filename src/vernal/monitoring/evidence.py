@@ -100,7 +100,7 @@ class Bank:
     def judge(self, value: Floats, variance: Floats, weekday: int, due: NDArray[np.bool_] | None = None) -> Evidence:
         """One live window; NaN is a window that was not observed, and a coordinate that is not due has not had the window yet.
 
-        Cost: 0.8 ms at 350 coordinates.
+        Cost: 0.5 ms at 350 coordinates.
         """
         self.step(value, variance, weekday, np.ones(len(value), np.bool_) if due is None else due, watching=True)
         return self.evidence()
