@@ -1,8 +1,8 @@
 """Claim train_time: from files to a release that answers, and the most memory that took.
 
 Through the verbs' own parts, in a fresh process and data directory each: import of events and catalogue into the durable log, training with the defaults
-(search, item models, past requests, ranker, backtest, fit on everything), state folded, one slate asked of the new release. Kernels are compiled before the
-clock starts, as an installation does once.
+(search, item models, past requests, ranker, backtest, fit on everything), the gate, state folded, one slate asked of the new release. Kernels are compiled
+before the clock starts, as an installation does once.
 """
 
 import sys
@@ -30,8 +30,10 @@ from vernal.features.weights import hop
 from vernal.ranking.parts import Parts
 from vernal.ranking.recommender import Recommender
 from vernal.ranking.request import Request
+from vernal.rollout.gate import judge, promote
 from vernal.serving.folding import Folding
 from vernal.testing.village import village_events, village_items, village_settings
+from vernal.training.snapshot import Snapshot
 from vernal.training.train import train
 
 NAME = "train_time"
@@ -68,7 +70,11 @@ def served(workspace: Workspace, laps: dict[str, float] | None = None) -> str:
         laps[name] = laps.get(name, 0.0) + now - last[0]
         last[0] = now
 
-    release, _ = train(workspace, stage)
+    snapshot = Snapshot.of(workspace)
+    release, _ = train(workspace, stage, promote=False, snapshot=snapshot)
+    judge(workspace, release.name, snapshot=snapshot)
+    promote(workspace, release.name, "bench")
+    stage("gate")
     with closing(Folding(workspace)) as folding:
         folding.catch_up()
     stage("fold")

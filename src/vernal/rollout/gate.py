@@ -213,11 +213,7 @@ class Judging:
         test, other = found.tests[release.name], found.tests.get(self.champion.name) if self.champion else None
         yield checks.scores(release, test)
         yield from self.quality(release, found, trial)
-        evaluation = release.manifest.metrics.get("evaluation")
-        if len(asked) >= LEAST:
-            shown = [covered(each.slates, int(showable(self.snapshot.catalogue, self.snapshot.history).sum())) for each in found.tests.values()]
-            beside = (shown[1], other.recommender.parts.release) if other else (evaluation["coverage"], "its trial") if evaluation else (0.0, "nothing")
-            yield checks.coverage(shown[0], *beside)
+        yield from self.coverage(release, found)
         yield checks.latency(test, other, self.space.settings.serving.deadline_ms)
         yield checks.memory(release, self.champion)
         yield checks.off_policy(release.manifest.metrics)
@@ -248,6 +244,16 @@ class Judging:
         if bytes_:
             yield checks.compared("released bytes", bytes_, sorted({self.metric, ORDER}), asked.user, self.margin)
         yield from self.harmless([*([fair] if isinstance(fair, Pair) and self.champion else []), *bytes_], found)
+
+    def coverage(self, release: Release, found: Backtested) -> Iterator[Check]:
+        """Beside the release in charge on the same requests, or else beside its own trial."""
+        eligible = int(showable(self.snapshot.catalogue, self.snapshot.history).sum())
+        ours, *others = (covered(test.slates, eligible) for test in found.tests.values())
+        evaluation = release.manifest.metrics.get("evaluation")
+        if others and self.champion:
+            yield checks.coverage(ours, others[0], self.champion.name)
+        elif evaluation:
+            yield checks.coverage(ours, evaluation["coverage"], "its trial")
 
     def fair(self, release: Release, found: Backtested, trial: Trial) -> Pair | str:
         """The trial beside the release in charge on requests that neither has seen; a sentence where that needs no asking."""

@@ -72,8 +72,8 @@ def item_values(asked: Cases, snapshot: Snapshot) -> Iterator[Slice]:
         codes = catalogue.attributes[asked.target, place]  # (targets, SLOTS)
         counts = np.bincount(codes.ravel(), minlength=len(catalogue.vocabularies[place]))
         counts[0] = 0
-        for code in np.argsort(-counts, kind="stable")[:VALUES]:
-            yield Slice(f"{name} = {catalogue.vocabularies[place][code]}", any_target(asked, (codes == code).any(axis=1)) & (counts[code] > 0))
+        for code in np.argsort(-counts, kind="stable")[: min(VALUES, np.count_nonzero(counts))]:
+            yield Slice(f"{name} = {catalogue.vocabularies[place][code]}", any_target(asked, (codes == code).any(axis=1)))
 
 
 def user_values(asked: Cases, snapshot: Snapshot, log: EventLog) -> Iterator[Slice]:
