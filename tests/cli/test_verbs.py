@@ -188,3 +188,10 @@ def test_a_dead_letter_is_listed_and_taken_in_after_a_fix(vernal, tmp_path):
     status, out, _ = vernal("deadletters", "replay")
     assert (status, "still refused 1" in out) == (1, True)
     assert answer(vernal("deadletters", "clear", "--json")) == {"cleared": 1}
+
+
+def test_drift_says_what_is_not_as_usual_or_how_much_its_silence_says(vernal):
+    status, out, _ = vernal("drift")
+    assert status == 0
+    assert "smallest lasting shift" in out or "Nothing is watched" in out
+    assert set(json.loads(vernal("drift", "--json")[1])) >= {"alarms", "quiet", "caveat", "promise", "spent", "streams"}

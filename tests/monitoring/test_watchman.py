@@ -8,6 +8,7 @@ import pytest
 
 from vernal.clock import ManualClock
 from vernal.events.schema import Event, Kind
+from vernal.features.definition import compile_plan
 from vernal.monitoring.coordinates import Statistic
 from vernal.monitoring.watchman import Watchman
 from vernal.release import Lineage, ReleaseStore
@@ -29,6 +30,7 @@ class Village:
         self.log = MemoryLog(self.clock)
         self.log.append(Kind.ITEMS, ITEMS, [0] * len(ITEMS))
         self.log.append(Kind.EVENTS, events, [max(event.time, START_US) for event in events])
+        self.plan = compile_plan(self.settings)
         self.releases = ReleaseStore(folder / "releases", self.clock)
         self.folder = folder / "monitoring"
 

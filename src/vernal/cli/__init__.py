@@ -31,6 +31,7 @@ VERBS: Final = {
     "releases": "kept releases, which one is in charge, and how good each is",
     "gate": "judge a release before it may serve, and sign the verdict",
     "promote": "put a release that passed the gate in charge",
+    "drift": "what is not as usual in the log, how much and since when",
     "rollback": "put the previous release back in charge",
     "replay": "rebuild a past answer byte for byte",
     "audit": "recompute served features from the log and count what differs",

@@ -21,7 +21,7 @@ from vernal.events.reading import CHUNK, COLUMNS, Columns, type_codes
 from vernal.events.schema import Kind as Record
 from vernal.features.columns import grown
 from vernal.monitoring.bins import TOP, Bins, Floats, Keys, edges_of, known_of
-from vernal.monitoring.schema import MISSING_KEY, Column, Kind, Schema
+from vernal.monitoring.schema import MISSING_KEY, Column, Kind, Schema, Stream
 from vernal.monitoring.summaries import Summary
 from vernal.terms import DAY_S, OTHER, OTHER_CODE, US_PER_S, VALUE_SCALE
 
@@ -155,8 +155,8 @@ class Events:
 
     def schema(self, name: str) -> Schema:
         """The columns of a stream, each named after it: `purchase.value`."""
-        numeric, categorical = (Column(f"{name}.{each}") for each in NUMBERS), (*IDENTITIES, *self.items.attributes)
-        return Schema.of([*numeric, *(Column(f"{name}.{each}", Kind.CATEGORICAL) for each in categorical)])
+        numeric, categorical = (Column(f"{name}.{each}", stream=Stream.QUALITY) for each in NUMBERS), (*IDENTITIES, *self.items.attributes)
+        return Schema.of([*numeric, *(Column(f"{name}.{each}", Kind.CATEGORICAL, Stream.QUALITY) for each in categorical)])
 
     def labels(self, name: str, values: Sequence[Sequence[str]], bins: Bins) -> dict[str, list[str]]:
         """What the commonest categories of each column are called.
