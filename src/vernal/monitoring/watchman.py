@@ -208,7 +208,7 @@ class Watchman:
         reference, kept = Reference.of(schema, bins, made), Kept()
         reference.put(kept)
         self.state.files += 1
-        kin.reference = f"reference-{self.state.files:04d}-{name}.msgpack"
+        kin.reference = f"reference-{self.state.files:04d}.msgpack"
         appear(self.folder / kin.reference, kept.to_bytes())
         self.state.streams[name] = kin
         return reference
