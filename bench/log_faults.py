@@ -148,7 +148,7 @@ def slates_of(made: Year, walk: Walk, live: Walk, day: int) -> list[Slate]:
     """A day's slates. `live` has the item table that is read: `walk` itself, or one that has stopped."""
     begin = (made.start + day) * DAY_US
     rows = slice(made.history.available_before(begin), made.history.available_before(begin + DAY_US))
-    buyers = np.unique(made.history.user[rows])
+    buyers = np.unique(made.history.user[rows]) if rows.stop > rows.start else np.arange(len(made.history.users))  # the shop is closed at Christmas
     draw, slates = np.random.default_rng([SEED, day]), []
     for hour in MOMENTS:
         at = begin + hour * 3_600 * US_PER_S

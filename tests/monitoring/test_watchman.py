@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from vernal.clock import ManualClock
+from vernal.config import Monitoring
 from vernal.events.schema import Event, Kind
 from vernal.features.definition import compile_plan
 from vernal.monitoring.coordinates import Statistic
@@ -137,3 +138,34 @@ def test_the_share_of_events_on_items_the_release_never_saw(tmp_path: Path) -> N
     lineage = Lineage(log_from=1, log_to=until, as_of=day(BROKEN), config="", plan="", code="", seed=0)
     village.releases.promote(village.releases.commit(village.releases.draft(), lineage, {}).name, "trained")
     assert watchman.unknown_share(day(BROKEN + 1)) == pytest.approx(0.5, abs=0.1)
+
+
+def test_other_columns_begin_anew_and_what_was_spent_stays_spent(tmp_path: Path) -> None:
+    village = Village(tmp_path, broken(FAULTS["a type that is not sent any more"]))
+    watchman = village.watchman()
+    watchman.step(day(BEGUN))
+    watchman.step(day(BROKEN + 1))
+    assert watchman.holds
+    village.settings = msgspec.structs.replace(village.settings, items=msgspec.structs.replace(village.settings.items, attributes=[]))
+    anew = village.watchman()
+    assert anew.holds == ()
+    anew.step(day(BROKEN + 1))
+    assert {watch.restarts for watch in anew.watches.values()} == {1}
+    assert [raised.acknowledged_by for raised in anew.state.alarms] == ["a change of settings"] * len(watchman.state.alarms)
+
+
+def test_windows_may_be_hours_and_are_named_so(tmp_path: Path) -> None:
+    village = Village(tmp_path, EVENTS)
+    village.settings = msgspec.structs.replace(village.settings, monitoring=Monitoring(window="6h", reference="10d"))
+    watchman = village.watchman()
+    watchman.step(day(BEGUN))
+    assert len(watchman.watches["buy"].reference.numbers) == 40
+    assert len(watchman.step(day(BEGUN + 1))) == 8
+    assert watchman.named(watchman.state.next) == "2023-12-16 00:00Z"
+
+
+def test_a_data_set_that_ended_long_ago_is_no_shop_that_fell_silent(tmp_path: Path) -> None:
+    watchman = Village(tmp_path, EVENTS).watchman()
+    watchman.step(day(400))
+    assert watchman.holds == ()
+    assert watchman.watches["buy"].reference.last == day(36) // DAY_US

@@ -6,12 +6,12 @@ it is over. What was judged is in one file, replaced whole after every window, s
 An alarm about data holds training when it is as large as a fault; a smaller one is real and goes to the digest: shops have seasons.
 """
 
-import math
+import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -19,29 +19,26 @@ import numpy as np
 from vernal.config import duration_s
 from vernal.events.archive import appear
 from vernal.events.history import History
-from vernal.events.reading import type_codes
 from vernal.events.times import written
-from vernal.monitoring.alarms import Action, Alarm, Severity, size_of
+from vernal.monitoring.alarms import Action, Alarm
 from vernal.monitoring.bins import Bins
 from vernal.monitoring.causes import Change
-from vernal.monitoring.coordinates import QUALITY, Statistic
 from vernal.monitoring.drift import NEVER, StripDrift, alarm_drift, spent_of, stream_drift
 from vernal.monitoring.drift import DriftReport as DriftReport
-from vernal.monitoring.evidence import NORMAL_Z, Evidence
+from vernal.monitoring.evidence import Evidence
 from vernal.monitoring.keeping import Kept
 from vernal.monitoring.ports import WatchedSpace
-from vernal.monitoring.reference import ENOUGH, RARE, Reference, Window
+from vernal.monitoring.reference import ENOUGH, Reference, Window
 from vernal.monitoring.schema import Schema, Stream
-from vernal.monitoring.served import SERVED, Chosen, Odds, Served, Shown
-from vernal.monitoring.streams import Arrivals, Events, Items, Rows
+from vernal.monitoring.served import SERVED, Odds, Served
 from vernal.monitoring.summaries import N, Summary
-from vernal.monitoring.usual import WEEK, Floats
-from vernal.monitoring.watch import LARGE, Incident, Watch
-from vernal.terms import DAY_S, OTHER, US_PER_S
+from vernal.monitoring.usual import WEEK
+from vernal.monitoring.watch import Incident, Watch
+from vernal.monitoring.weighing import named, silence, sized, weighed
+from vernal.monitoring.windows import Reader, Seen, type_names
+from vernal.terms import DAY_S, US_PER_S
 
 LEAST_WINDOWS: Final = WEEK  # a shorter past says nothing of what is usual
-FAULT: Final = 0.2  # shift of a share, on the arcsine scale, from which it is a fault rather than a season: 2 % -> 6 %
-CAPPED: Final = 1.5  # times the size that evidence says
 EVENTS_SHARE: Final = 0.4  # of the promise; the rest is that of slates and outcomes
 STRIP: Final = 400  # windows whose evidence is kept
 DAY_US: Final = DAY_S * US_PER_S
@@ -89,6 +86,8 @@ class State(msgspec.Struct):
     alarms: list[Raised] = []
     firsts: bytes = b""  # of the newest window's events: offsets of the first event of their item
     files: int = 0  # references written so far
+    restarts: dict[str, int] = {}  # of streams whose watch was given up when settings changed
+    shape: str = ""  # of windows and columns
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -117,9 +116,21 @@ class Watchman:
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / STATE
         self.state = msgspec.msgpack.decode(file.read_bytes(), type=State) if file.exists() else State()
+        self.reshape()
         self.watches = {name: self.opened(kin) for name, kin in self.state.streams.items()}
         self.past: deque[Seen] = deque(maxlen=self.most)
         self.reader: Reader | None = None
+
+    def reshape(self) -> None:
+        """Begins anew where settings made other windows or columns; what was spent of the promise stays spent."""
+        parts = self.length, self.settings.mature_after, type_names(self.space), self.space.settings.items.attributes, self.space.plan.names
+        shape = hashlib.sha256(repr(parts).encode()).hexdigest()
+        if self.state.shape != shape:
+            spent = {name: self.opened(kin).restarts + 1 for name, kin in self.state.streams.items()}
+            for raised in self.state.alarms:
+                if raised.stands:
+                    raised.acknowledged_at, raised.acknowledged_by = self.space.clock.now(), "a change of settings"
+            self.state = State(alarms=self.state.alarms, files=self.state.files, restarts=self.state.restarts | spent, shape=shape)
 
     def opened(self, kin: Kin) -> Watch:
         reference = Reference.opened(Kept.from_bytes((self.folder / kin.reference).read_bytes()))
@@ -129,7 +140,11 @@ class Watchman:
         """The number of the window that holds a moment (UTC us)."""
         return at // self.length
 
-    def new_reader(self) -> "Reader":
+    def first_of(self, history: History) -> int:
+        """The first whole window: a log seldom begins at midnight."""
+        return self.window_of(int(history.received_at[0])) + 1 if len(history) else 0
+
+    def new_reader(self) -> Reader:
         return Reader(self.space, self.length, duration_s(self.settings.mature_after) * US_PER_S)
 
     def step(self, now: int) -> list[Judged]:
@@ -151,7 +166,7 @@ class Watchman:
         if len(whole):
             newest = self.window_of(int(whole.received_at[-1]))
             last = end if newest >= end - self.most else newest  # a log that ended long ago is a data set: nobody waits for its next event
-            first = max(last - self.most, self.window_of(int(whole.received_at[0])) + 1)  # the first window is seldom whole
+            first = max(last - self.most, self.first_of(whole))
             self.past = deque(reader.windows(whole, first, last), self.most)
             self.refer(reader)
         if self.watches:
@@ -159,18 +174,18 @@ class Watchman:
             self.save()
         return bool(self.watches)
 
-    def standing(self) -> "Reader":
+    def standing(self) -> Reader:
         """The reader before the next window; after a restart it is brought there."""
         if self.reader is None:
             reader = self.new_reader()
             whole = reader.until(self.state.next)
             self.past.clear()
-            for seen in reader.windows(whole, max(self.state.next - self.most, self.window_of(int(whole.received_at[0])) + 1), self.state.next):
+            for seen in reader.windows(whole, max(self.state.next - self.most, self.first_of(whole)), self.state.next):
                 self.remember(seen)
             self.reader = reader
         return self.reader
 
-    def remember(self, seen: "Seen") -> None:
+    def remember(self, seen: Seen) -> None:
         """Keeps what a reference or outcomes may still need of a window, and lets go of the rest."""
         wanting = self.wanting()
         self.past.append(seen._replace(rows={name: rows for name, rows in seen.rows.items() if name in wanting}))
@@ -184,7 +199,7 @@ class Watchman:
         names = [*type_names(self.space), SERVED]
         return [name for name in names if name not in self.watches or (self.watches[name].reference.is_short and name not in stand)]
 
-    def refer(self, reader: "Reader") -> None:
+    def refer(self, reader: Reader) -> None:
         """Gives a reference to every stream that wants one and has had enough windows by now."""
         for name in self.wanting():
             windows = [seen for seen in self.past if seen.n(name) is not None]
@@ -192,9 +207,11 @@ class Watchman:
             before = self.watches.get(name)
             if len(windows) - first >= (ENOUGH if before else LEAST_WINDOWS):
                 reference = self.reference_of(name, windows[first:], reader)  # a short one made no promise, so a long one replaces it freely
-                self.watches[name] = Watch(reference, self.settings.promise * share_of(name, self.space), before.restarts if before else 0)
+                self.watches[name] = Watch(
+                    reference, self.settings.promise * share_of(name, self.space), before.restarts if before else self.state.restarts.get(name, 0)
+                )
 
-    def reference_of(self, name: str, windows: Sequence["Seen"], reader: "Reader") -> Reference:
+    def reference_of(self, name: str, windows: Sequence[Seen], reader: Reader) -> Reference:
         """The reference of these windows, kept in a file of its own before anything names it."""
         kin, known = Kin(), self.known_days()
         if name == SERVED:
@@ -213,7 +230,7 @@ class Watchman:
         self.state.streams[name] = kin
         return reference
 
-    def reference_of_served(self, kin: Kin, windows: Sequence["Seen"], served: Served) -> tuple[Schema, Bins, list[Summary]]:
+    def reference_of_served(self, kin: Kin, windows: Sequence[Seen], served: Served) -> tuple[Schema, Bins, list[Summary]]:
         """Schema, bins and summaries of slates; outcomes of the newest windows are not known yet, and are left out."""
         shown = [seen.shown for seen in windows if seen.shown is not None]
         labels = [
@@ -224,7 +241,7 @@ class Watchman:
         bins = Bins.frozen(np.concatenate([served.numeric(part, kin.odds) for part in shown]), np.empty((0, 0), np.int64))
         return served.schema(self.space.releases), bins, [served.summary(bins, part, kin.odds, label) for part, label in zip(shown, labels, strict=True)]
 
-    def judge(self, reader: "Reader") -> list[Judged]:
+    def judge(self, reader: Reader) -> list[Judged]:
         """Judges the next window, and the outcomes of the one whose have matured with it."""
         number, judged = self.state.next, list[Judged]()
         [seen] = reader.windows(reader.until(number + 1), number, number + 1)
@@ -239,7 +256,7 @@ class Watchman:
         self.save()
         return judged
 
-    def judged_served(self, watch: Watch, seen: "Seen", served: Served) -> Judged:
+    def judged_served(self, watch: Watch, seen: Seen, served: Served) -> Judged:
         """This window's slates, then the outcomes of the window whose have matured by now."""
         kin, shown = self.state.streams[SERVED], seen.shown
         assert shown is not None
@@ -387,101 +404,12 @@ class Watchman:
         last = end if usual else since
         first = since if usual else last - self.most
         whole = reader.until(end)
-        begun = self.window_of(int(whole.received_at[0])) + 1
-        windows = list(reader.windows(whole, max(first, begun), last))[-self.most :]
+        windows = list(reader.windows(whole, max(first, self.first_of(whole)), last))[-self.most :]
         before = self.watches[name]
         reference = self.reference_of(name, windows, reader) if len(windows) >= LEAST_WINDOWS else before.reference
         self.watches[name] = before.restarted(reference, incident)
 
 
-class Seen(NamedTuple):
-    """One window of the log; what nobody needs any more is let go of."""
-
-    number: int
-    rows: dict[str, Rows]  # per event type
-    shown: Shown | None
-    chosen: Chosen
-
-    def n(self, stream: str) -> int | None:
-        """Rows of a stream; none where it was let go of."""
-        found = self.shown if stream == SERVED else self.rows.get(stream)
-        return found.n if found else None
-
-
-class Reader:
-    """The log read forward with what is known of users and items by then.
-
-    Parameters
-    ----------
-    length : of a window, us
-    within : us after a request in which a choice is its outcome
-    """
-
-    def __init__(self, space: WatchedSpace, length: int, within: int) -> None:
-        self.length, self.settings = length, space.settings
-        self.events = Events(type_codes(space.settings), Items(space.settings.items.attributes))
-        self.arrivals = Arrivals(space.log, space.settings, self.events.items)
-        self.served = Served(space.log, space.plan, within)
-        self.firsts = np.empty(0, np.int64)
-
-    def until(self, end: int) -> History:
-        """What is not out yet and came before the window `end`."""
-        return self.arrivals.before(end * self.length)
-
-    def windows(self, history: History, first: int, last: int) -> Iterator[Seen]:
-        """The windows first..last - 1; what comes before and after only counts as seen."""
-        starts = [history.available_before(number * self.length) for number in range(first, last + 1)]
-        self.events.meet(history.rows(slice(0, starts[0])))
-        self.served.sampled(first * self.length)
-        for number, begin, end in zip(range(first, last), starts[:-1], starts[1:], strict=True):
-            window = history.rows(slice(begin, end))
-            shown = self.served.window((number + 1) * self.length, window, self.arrivals.columns.users)
-            yield Seen(number, self.events.rows(window, number), shown, Chosen.of(window, self.settings))
-            self.firsts = self.events.items.first[window.item[window.item >= 0]]
-        self.events.meet(history.rows(slice(starts[-1], None)))
-
-
-def type_names(space: WatchedSpace) -> list[str]:
-    return [*type_codes(space.settings), OTHER]
-
-
 def share_of(stream: str, space: WatchedSpace) -> float:
     """A stream's share of the promise."""
     return 1.0 - EVENTS_SHARE if stream == SERVED else EVENTS_SHARE / len(type_names(space))
-
-
-def silence(watch: Watch, number: int, summary: Summary, changes: Sequence[Change]) -> list[Alarm]:
-    """An alarm at once when not one row came, and that never happened before; evidence would need a second window to be sure."""
-    j = watch.reference.at(Statistic.VOLUME)
-    least = float(np.nanmin(watch.reference.readouts.value[:, j]))
-    if summary.rows or watch.alarmed[j] or not watch.bank.steps[j] or least < math.log(RARE):
-        return []
-    watch.alarmed[j] = True
-    made = watch.alarm(number, [j], changes)
-    watch.alarms.append(made)
-    return [made]
-
-
-def named(alarm: Alarm, stream: str) -> Alarm:
-    """An alarm about all rows, with the stream's name."""
-    return alarm if alarm.column else msgspec.structs.replace(alarm, column=f"{stream} slates" if stream == SERVED else f"{stream} events")
-
-
-def sized(alarm: Alarm, watch: Watch, summary: Summary, usual: Floats) -> Alarm:
-    """An alarm whose window moved much more than evidence, which is capped, can say, with the window's own distance from (n,) its weekday's usual."""
-    j = watch.reference.at(alarm.statistic, alarm.column)
-    value, variance = (float(part[0]) for part in watch.reference.yardstick.read(summary, [watch.reference.coordinates[j]]))
-    shift, half = value - float(usual[j]), NORMAL_Z * math.sqrt(variance + float(watch.reference.usual.wobble[j]))
-    if not abs(shift) > CAPPED * abs(alarm.size.shift):
-        return alarm
-    return msgspec.structs.replace(alarm, size=size_of(alarm.statistic, float(usual[j]), (shift, shift - half, shift + half)))
-
-
-def weighed(alarm: Alarm) -> Alarm:
-    """An alarm about data holds training when it is as large as a fault, and is told in the digest when it is not; others are as they are."""
-    if alarm.stream != Stream.QUALITY:
-        return alarm
-    fault = FAULT if alarm.statistic in QUALITY - {Statistic.VOLUME} else LARGE
-    if abs(alarm.size.shift) >= fault:
-        return msgspec.structs.replace(alarm, severity=Severity.P1)
-    return msgspec.structs.replace(alarm, stream=Stream.FEATURE, severity=Severity.P3)
