@@ -251,9 +251,9 @@ class Settings(Section, frozen=True, kw_only=True):
         raise ConfigError.unknown_key("scenario", name, [*self.scenarios, "home", "similar"])
 
     def shaping(self) -> "Settings":
-        """The settings that shape data, state and models; addresses, watching and rollout, which do not, as they are by default."""
-        training = msgspec.structs.replace(self.training, mlflow="")
-        return msgspec.structs.replace(self, data=Data(), training=training, serving=Serving(), monitoring=Monitoring(), rollout=Rollout())
+        """The settings that shape data, state, models and the references they carry; addresses, the promise and rollout, which do not, as by default."""
+        training, windows = msgspec.structs.replace(self.training, mlflow=""), Monitoring(window=self.monitoring.window, reference=self.monitoring.reference)
+        return msgspec.structs.replace(self, data=Data(), training=training, serving=Serving(), monitoring=windows, rollout=Rollout())
 
     def fingerprint(self) -> str:
         """sha256 of the shaping settings."""

@@ -9,6 +9,7 @@ from vernal.app import Workspace
 from vernal.cli.gate import judged
 from vernal.cli.terminal import Answer, Terminal, VerbParser
 from vernal.evaluation.backtest import Report, lines
+from vernal.monitoring.carrying import carry
 from vernal.rollout import gate
 from vernal.rollout.certificate import Certificate
 from vernal.training.ports import Outcome
@@ -36,7 +37,7 @@ def trained(workspace: Workspace, terminal: Terminal, *, promote: bool = True) -
     with workspace.exclusive("trainer"):
         with terminal.stage("train") as stage, terminal.progress() as progress:
             snapshot = Snapshot.of(workspace)
-            release, report = train(workspace, progress, promote=False, snapshot=snapshot)
+            release, report = train(workspace, progress, promote=False, snapshot=snapshot, carry=carry)
             stage.counts(f"{release.name} from {release.manifest.lineage.log_to:,} records")
         certificate = judged(workspace, release.name, terminal, snapshot)
         passed = certificate.verdict == "passed"

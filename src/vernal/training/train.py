@@ -21,7 +21,7 @@ from vernal.ranking.features import feature_names
 from vernal.ranking.parts import Parts, save_static
 from vernal.ranking.ranker import Ranker, fit_ranker
 from vernal.ranking.recommender import Recommender
-from vernal.release import Lineage, Release
+from vernal.release import Draft, Lineage, Release
 from vernal.retrieval.ials import Hyper
 from vernal.retrieval.models import Content, ItemModels, fit
 from vernal.retrieval.tuner import tune
@@ -31,6 +31,7 @@ from vernal.training.ports import Progress, TrainingSpace, silent
 from vernal.training.snapshot import Snapshot
 from vernal.training.trial import SETTINGS, Trial
 
+Carry = Callable[[Draft, Snapshot], None]  # puts what else travels in a release
 LEAST_GROUPS = 20  # requests with an outcome a ranker needs
 FITTERS = 2  # item models fitted side by side; part of nothing that decides bytes
 
@@ -45,7 +46,9 @@ class Trained:
     hyper: Hyper
 
 
-def train(space: TrainingSpace, progress: Progress = silent, *, promote: bool = True, snapshot: Snapshot | None = None) -> tuple[Release, Report | None]:
+def train(
+    space: TrainingSpace, progress: Progress = silent, *, promote: bool = True, snapshot: Snapshot | None = None, carry: Carry | None = None
+) -> tuple[Release, Report | None]:
     """A new release of the log as it stands, put in charge, and how it did on the last stretch.
 
     Parameters
@@ -53,6 +56,7 @@ def train(space: TrainingSpace, progress: Progress = silent, *, promote: bool = 
     progress : told (stage, done, total)
     promote : put it in charge at once, judged by nobody; the gate's way is `rollout.gate`
     snapshot : of the space's log, where the caller has read it already
+    carry : puts what else is to travel in the release, made from the snapshot alone
 
     The report is none when the log is too short to hold anything back.
 
@@ -68,7 +72,7 @@ def train(space: TrainingSpace, progress: Progress = silent, *, promote: bool = 
     progress("snapshot", 1, 1)
     slates = shown(space, snapshot, feature_names(snapshot.plan)) if space.settings.training.ranker else []
     trained = fitted(snapshot, slates, progress)
-    release = committed(space, snapshot, trained)
+    release = committed(space, snapshot, trained, carry)
     if promote:
         space.releases.promote(release.name, "trained")
         space.releases.prune(space.settings.training.keep)
@@ -182,7 +186,7 @@ def ranker_of(parts: list[Examples], snapshot: Snapshot) -> Ranker | None:
     return fit_ranker(examples.features, examples.labels, examples.groups, snapshot.settings.training, names)
 
 
-def committed(space: TrainingSpace, snapshot: Snapshot, trained: Trained) -> Release:
+def committed(space: TrainingSpace, snapshot: Snapshot, trained: Trained, carry: Carry | None = None) -> Release:
     """The release, sealed; a draft that fails to be written leaves nothing behind."""
     draft = space.releases.draft()
     try:
@@ -190,6 +194,8 @@ def committed(space: TrainingSpace, snapshot: Snapshot, trained: Trained) -> Rel
         if trained.ranker is not None:
             trained.ranker.save(draft)
         save_static(draft, standing_list(snapshot))
+        if carry is not None:
+            carry(draft, snapshot)
         draft.put_json(SETTINGS, msgspec.to_builtins(snapshot.settings.shaping()))
         if trained.report is not None:
             Trial.of(trained.report, snapshot.last_stretch).save(draft)
