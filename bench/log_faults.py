@@ -11,6 +11,7 @@ watchman as it stood then. `--try` breaks another day only: on it this file was 
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -244,7 +245,10 @@ def broken(made: Year, log: EventLog, fault: str, onset: int) -> Broken:
     for day in range(onset, onset + WITHIN):
         frame = FAULTS[fault](frames[day], np.random.default_rng([SEED, day, 1]))
         tail.append(Kind.EVENTS, events_of(frame), frame["received"].to_list())
-        slates = slates_of(made, walk, stopped if fault == "stale feature" else walk, day)
+        slates, first = slates_of(made, walk, stopped if fault == "stale feature" else walk, day), until + tail.end() - len(frame)
+        if fault != "stale feature":  # the table is as far as the broken log is
+            seen = first + np.searchsorted(frame["received"].to_numpy(), [slate.time for slate in slates])
+            slates = [msgspec.structs.replace(slate, item_offset=int(offset)) for slate, offset in zip(slates, seen, strict=True)]
         tail.append(Kind.SLATES, slates, [slate.time for slate in slates])
     return Broken(log, until, tail)
 
@@ -291,6 +295,7 @@ def run(onsets: tuple[str, ...] = ONSETS, *, write: bool = True) -> None:
         found = {fault: [drilled(made, shop, folder, fault, onset) for onset in at] for fault in FAULTS}
     alarms = [raised.alarm for raised in watchman.state.alarms]
     holding = [alarm for alarm in alarms if alarm.blocks_training]
+    print(f"{time.process_time():.0f} CPU s", file=sys.stderr)
     for alarm in alarms:
         print(alarm.severity, alarm.sentence(watchman.named), file=sys.stderr)
     for fault, each in found.items():
