@@ -59,6 +59,12 @@ def test_gap_and_count_are_what_a_loop_over_the_users_past_gives(cut: int, name:
         newest[user] = time
 
 
+def test_hours_of_a_user_are_those_in_which_they_did_something_themselves() -> None:
+    rows, mine = events().rows(HISTORY, 0)["view"], of("view")
+    hours = {int(user): len(np.unique(HISTORY.time[HISTORY.user == user] // (3_600 * US_PER_S))) for user in np.unique(HISTORY.user)}
+    assert column(rows, "hours_of_user").tolist() == [hours[user] for user in mine.user.tolist()]
+
+
 @given(cuts=st.lists(st.integers(0, 600), min_size=1, max_size=4))
 @settings(max_examples=30)
 def test_what_came_before_counts_the_same_in_one_piece_and_in_many(cuts: list[int]) -> None:

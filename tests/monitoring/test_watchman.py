@@ -10,8 +10,11 @@ from vernal.clock import ManualClock
 from vernal.config import Monitoring
 from vernal.events.schema import Event, Kind
 from vernal.features.definition import compile_plan
+from vernal.monitoring.alarms import Alarm, Harm, Severity, Size, Span
 from vernal.monitoring.coordinates import Statistic
+from vernal.monitoring.schema import Stream
 from vernal.monitoring.watchman import Watchman
+from vernal.monitoring.weighing import weighed
 from vernal.release import Lineage, ReleaseStore
 from vernal.terms import DAY_S, US_PER_S
 from vernal.testing.memory import MemoryLog
@@ -91,6 +94,27 @@ def test_a_type_that_falls_silent_is_named_at_once_with_its_true_size(tmp_path: 
     assert "the number of `buy events` per window fell from 2" in alarm.sentence(watchman.named)
     assert alarm.size.after < 1
     assert watchman.named(alarm.since.first) == "2023-12-19"
+
+
+def test_a_declared_day_may_be_silent(tmp_path: Path) -> None:
+    village = Village(tmp_path, [event for event in EVENTS if not day(BROKEN) <= event.time < day(BROKEN + 1)])
+    village.settings = msgspec.structs.replace(village.settings, monitoring=Monitoring(known_days=["2023-12-19"]))
+    watchman = village.watchman()
+    watchman.step(day(BEGUN))
+    watchman.step(day(38))
+    assert watchman.holds == ()
+
+
+def test_a_season_is_told_and_does_not_hold_until_it_has_grown_to_a_fault() -> None:
+    size = Size(shift=0.1, low=0.05, high=0.15, before=0.01, after=0.02, after_low=0.01, after_high=0.03)
+    told = Alarm(9, "buy.user", Statistic.UNSEEN, Stream.QUALITY, size, Span(8, 8, 9), 20.0, Severity.P1, Harm.UNKNOWN)
+    assert (weighed(told).severity, weighed(told).blocks_training) == (Severity.P3, False)
+    grown = msgspec.structs.replace(told, size=msgspec.structs.replace(size, shift=0.3))
+    assert (weighed(grown).severity, weighed(grown).blocks_training) == (Severity.P1, True)
+    feature = msgspec.structs.replace(grown, column="served.item_age.first_seen", statistic=Statistic.OUT_OF_RANGE)
+    assert (weighed(feature, importance=0.2).severity, weighed(feature).severity) == (Severity.P2, Severity.P3)
+    outcome = msgspec.structs.replace(told, stream=Stream.OUTCOME)
+    assert weighed(outcome) == outcome
 
 
 def test_a_watchman_killed_between_any_two_windows_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from vernal.monitoring.usual import Floats, Ints
 from vernal.ranking.features import feature_names
 from vernal.ranking.ranker import Ranker
 from vernal.release import ReleaseStore
-from vernal.terms import US_PER_S
+from vernal.terms import IMPRESSION_CODE, US_PER_S
 
 SERVED: Final = "served"
 MOST_SLATES: Final = 2_000  # of a window whose rows are summarised
@@ -148,8 +148,9 @@ class Served:
     @staticmethod
     def behind(slates: Sequence[Slate], history: History) -> Floats:
         """(n,) seconds since the oldest event of this window that the item table had not seen though it had come."""
-        after = np.searchsorted(history.offset, [slate.item_offset for slate in slates], side="right")
-        arrival = np.append(history.received_at, np.iinfo(np.int64).max)[after]
+        own = history.type != IMPRESSION_CODE
+        after = np.searchsorted(history.offset[own], [slate.item_offset for slate in slates], side="right")
+        arrival = np.append(history.received_at[own], np.iinfo(np.int64).max)[after]
         return np.maximum(0.0, (np.array([slate.time for slate in slates], np.float64) - arrival) / US_PER_S)
 
     def schema(self, releases: ReleaseStore) -> Schema:

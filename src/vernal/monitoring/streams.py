@@ -1,8 +1,9 @@
 """From the log to the rows that are watched: one stream per event type, cut into windows of arrival.
 
 In: events in order of arrival. Out, per window and type: how many there were, and of a sample of them value, lag (arrival minus event time), gap since the
-user's previous event of the type, events of the user in the window (robots), whether user and item were known, and the item's categories. A type of its
-own has a watch of its own, so that a fault in rare purchases is not thinned out by many views. Slates count as impressions.
+user's previous event of the type, how many the user has in the window and the different hours the user was there in (robots), whether user and item were
+known, and the item's categories. A type has a watch of its own, so that a fault in rare purchases is not thinned out by many views. Slates count as
+impressions.
 """
 
 from collections import deque
@@ -23,11 +24,11 @@ from vernal.features.columns import grown
 from vernal.monitoring.bins import TOP, Bins, Floats, Keys, edges_of, known_of
 from vernal.monitoring.schema import MISSING_KEY, Column, Kind, Schema, Stream
 from vernal.monitoring.summaries import Summary
-from vernal.terms import DAY_S, OTHER, OTHER_CODE, US_PER_S, VALUE_SCALE
+from vernal.terms import DAY_S, HOUR_S, IMPRESSION_CODE, OTHER, OTHER_CODE, US_PER_S, VALUE_SCALE
 
 MOST_ROWS: Final = 20_000  # of one stream and window that are summarised; the rest only counts as volume
 LONGEST_GAP_S: Final = 128.0 * DAY_S  # also of a user's first event
-NUMBERS: Final = ("value", "lag", "gap", "events_of_user")
+NUMBERS: Final = ("value", "lag", "gap", "events_of_user", "hours_of_user")
 IDENTITIES: Final = ("user", "item")
 READ: Final = frozenset({Record.EVENTS, Record.SLATES, Record.ITEMS})
 KNOWN, NEW = 0, 1  # keys of identities; NEW is in no bins, so it counts as never seen before
@@ -115,10 +116,10 @@ class Events:
         """
         self.make_room(window)
         new_user: NDArray[np.bool_] = np.all(self.last == 0, axis=0)
-        made = {}
+        hours, made = hours_of_users(window), {}
         for code, name in self.types.items():
             at = np.flatnonzero(window.type == code)
-            made[name] = self.of_type(window.rows(at), code, new_user, np.random.default_rng([number, code]))
+            made[name] = self.of_type(window.rows(at), code, new_user, hours, np.random.default_rng([number, code]))
         self.meet(window)
         return made
 
@@ -131,14 +132,15 @@ class Events:
         np.maximum.at(self.last, (window.type, window.user), window.time)
         self.items.meet(window.item, window.offset)
 
-    def of_type(self, window: History, code: int, new_user: NDArray[np.bool_], draw: np.random.Generator) -> Rows:
+    def of_type(self, window: History, code: int, new_user: NDArray[np.bool_], hours: Keys, draw: np.random.Generator) -> Rows:
         gap, count = self.paced(window, code)
         kept = np.arange(len(window)) if len(window) <= MOST_ROWS else np.sort(draw.choice(len(window), MOST_ROWS, replace=False))
         sample = window.rows(kept)
         value = np.where(sample.value == 0, np.nan, sample.value / VALUE_SCALE)
         lag = (sample.received_at - sample.time) / US_PER_S
         user = np.where(new_user[sample.user], NEW, KNOWN)
-        return Rows(len(window), np.column_stack([value, lag, gap[kept], count[kept]]), np.column_stack([user, self.items.keys(sample.item)]).astype(np.int64))
+        numeric = np.column_stack([value, lag, gap[kept], count[kept], hours[sample.user]])
+        return Rows(len(window), numeric, np.column_stack([user, self.items.keys(sample.item)]).astype(np.int64))
 
     def paced(self, window: History, code: int) -> tuple[Floats, Floats]:
         """(n,) seconds since the user's previous event of the type, and how many the user has in the window."""
@@ -181,6 +183,15 @@ class Events:
             found, listed = known_of(categorical[:, len(IDENTITIES) + a]), np.unique(self.items.codes[:, a]).astype(np.int64)
             categories.append(np.concatenate([found, np.setdiff1d(listed[listed > 0], found)]))
         return Bins.of(np.array([edges_of(column) for column in numeric.T]), [*identities, *categories])
+
+
+def hours_of_users(window: History) -> Keys:
+    """(n_users,) in how many different hours each user did something themselves: people sleep."""
+    own = window.type != IMPRESSION_CODE
+    hour = window.time[own] // (HOUR_S * US_PER_S)
+    first = int(hour.min()) if len(hour) else 0
+    pairs = np.unique(window.user[own].astype(np.int64) << 32 | (hour - first))
+    return np.bincount(pairs >> 32, minlength=len(window.users)).astype(np.int64)
 
 
 class Arrivals:

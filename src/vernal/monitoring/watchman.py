@@ -10,6 +10,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
@@ -276,10 +277,11 @@ class Watchman:
     def judged(self, name: str, watch: Watch, number: int, summary: Summary) -> Judged:
         """One window of one stream."""
         usual = watch.bank.mean[:, watch.reference.weekday(number)].copy()
-        changes = self.changes()
-        verdict = watch.judge(Window(number, summary, number in self.known_days()), changes=changes)
-        raised = [*verdict.alarms, *silence(watch, number, summary, changes)]
-        alarms = [weighed(named(sized(alarm, watch, summary, usual), name)) for alarm in raised]
+        changes, known = self.changes(), number in self.known_days()
+        verdict = watch.judge(Window(number, summary, known), changes=changes)
+        silent = takewhile(lambda rows: not rows, [summary.rows, *(strip.rows for strip in reversed(self.state.streams[name].strips))])
+        raised = [*verdict.alarms, *silence(watch, number, 0 if known else len(list(silent)), changes)]
+        alarms = [weighed(named(sized(alarm, watch, summary, usual), name), importance_of(watch, alarm)) for alarm in raised]
         self.state.alarms += [Raised(name, alarm) for alarm in alarms]
         grown = list(self.grown(name, watch, number, changes))
         self.state.alarms += [Raised(name, alarm) for alarm in grown]
@@ -290,7 +292,8 @@ class Watchman:
         """What was told in the digest once and has come to be as large as a fault."""
         held = {(raised.alarm.column, raised.alarm.statistic) for raised in self.state.alarms if raised.stream == name and raised.alarm.blocks_training}
         for j in np.flatnonzero(watch.alarmed).tolist():
-            alarm = weighed(named(watch.alarm(number, [j], changes), name))
+            alarm = watch.alarm(number, [j], changes)
+            alarm = weighed(named(alarm, name), importance_of(watch, alarm))
             if alarm.blocks_training and (alarm.column, alarm.statistic) not in held:
                 yield alarm
 
@@ -408,6 +411,10 @@ class Watchman:
         before = self.watches[name]
         reference = self.reference_of(name, windows, reader) if len(windows) >= LEAST_WINDOWS else before.reference
         self.watches[name] = before.restarted(reference, incident)
+
+
+def importance_of(watch: Watch, alarm: Alarm) -> float:
+    return next((column.importance for column in watch.reference.schema.columns if column.name == alarm.column), 0.0)
 
 
 def share_of(stream: str, space: WatchedSpace) -> float:

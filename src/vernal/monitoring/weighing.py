@@ -11,13 +11,12 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from vernal.monitoring.alarms import Alarm, Severity, size_of
+from vernal.monitoring.alarms import Alarm, Severity, severity_of, size_of
 from vernal.monitoring.causes import Change
-from vernal.monitoring.coordinates import QUALITY, Statistic
-from vernal.monitoring.evidence import NORMAL_Z
-from vernal.monitoring.reference import RARE
+from vernal.monitoring.coordinates import SHARES, Statistic
+from vernal.monitoring.evidence import NORMAL_Z, start_weight
 from vernal.monitoring.schema import Stream
-from vernal.monitoring.served import SERVED
+from vernal.monitoring.served import OWN, SERVED
 from vernal.monitoring.summaries import Summary
 from vernal.monitoring.usual import Floats
 from vernal.monitoring.watch import LARGE, Watch
@@ -26,11 +25,17 @@ FAULT: Final = 0.2  # shift of a share, on the arcsine scale, from which it is a
 CAPPED: Final = 1.5  # times the size that evidence says
 
 
-def silence(watch: Watch, number: int, summary: Summary, changes: Sequence[Change]) -> list[Alarm]:
-    """An alarm at once when not one row came, and that never happened before; evidence would need a second window to be sure."""
+def silence(watch: Watch, number: int, n_silent: int, changes: Sequence[Change]) -> list[Alarm]:
+    """An alarm when so many windows in a row without one row are less likely than the promise allows, by the counts of the reference: evidence is capped
+    by the tails of a wobble, and a zero is not a wobble. Overdispersed counts are negative binomial; weekdays count as dispersion, which errs on the late side.
+    """
     j = watch.reference.at(Statistic.VOLUME)
-    least = float(np.nanmin(watch.reference.readouts.value[:, j]))
-    if summary.rows or watch.alarmed[j] or not watch.bank.steps[j] or least < math.log(RARE):
+    counts = np.exp(watch.reference.readouts.value[:, j]) - 0.5
+    mean, variance, steps = float(np.nanmean(counts)), float(np.nanvar(counts)), int(watch.bank.steps[j])
+    if not n_silent or watch.alarmed[j] or not steps or np.nanmin(counts) < 0.5:
+        return []
+    size = mean**2 / max(variance - mean, 1e-9 * mean)
+    if n_silent * size * math.log(size / (size + mean)) > math.log(watch.bound * start_weight(steps)):
         return []
     watch.alarmed[j] = True
     made = watch.alarm(number, [j], changes)
@@ -53,11 +58,25 @@ def sized(alarm: Alarm, watch: Watch, summary: Summary, usual: Floats) -> Alarm:
     return msgspec.structs.replace(alarm, size=size_of(alarm.statistic, float(usual[j]), (shift, shift - half, shift + half)))
 
 
-def weighed(alarm: Alarm) -> Alarm:
-    """An alarm about data holds training when it is as large as a fault, and is told in the digest when it is not; others are as they are."""
+def weighed(alarm: Alarm, importance: float = 0.0) -> Alarm:
+    """An alarm about data holds training when it is as large as a fault, and is told in the digest when it is not; others are as they are.
+
+    A served feature far out of its range has drifted: it is made of a log whose own streams are watched, and broken is one that is missing or not finite.
+
+    Parameters
+    ----------
+    importance : of the alarm's column for the ranker
+    """
     if alarm.stream != Stream.QUALITY:
         return alarm
-    fault = FAULT if alarm.statistic in QUALITY - {Statistic.VOLUME} else LARGE
+    if alarm.statistic == Statistic.OUT_OF_RANGE and is_feature(alarm.column):
+        return msgspec.structs.replace(alarm, stream=Stream.FEATURE, severity=severity_of(Stream.FEATURE, importance))
+    fault = FAULT if alarm.statistic in SHARES else LARGE
     if abs(alarm.size.shift) >= fault:
         return msgspec.structs.replace(alarm, severity=Severity.P1)
     return msgspec.structs.replace(alarm, stream=Stream.FEATURE, severity=Severity.P3)
+
+
+def is_feature(column: str) -> bool:
+    stream, _, name = column.partition(".")
+    return stream == SERVED and name not in OWN
