@@ -214,8 +214,7 @@ class Broken:
 
     def __init__(self, log: EventLog, until: int, tail: MemoryLog) -> None:
         self.log, self.until, self.tail = log, until, tail
-        known = log.items_after(0)
-        self.items = [*known, *(item for item in tail.items if item not in set(known))]
+        self.items = list(dict.fromkeys([*log.items_after(0), *tail.items]))
 
     def read(self, after: int, limit: int = 10_000, kinds: frozenset[Kind] | None = None) -> Iterator[Batch]:
         given = False
