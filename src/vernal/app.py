@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 from vernal import config
 from vernal.clock import Clock, SystemClock
@@ -148,8 +148,8 @@ class Workspace:
         self.close()
 
     @contextmanager
-    def exclusive(self, role: str) -> Iterator[None]:
-        """Holds the lock of a role (`server`, `trainer`, `import`) on this data directory while the block runs.
+    def exclusive(self, role: str) -> Iterator[IO[str]]:
+        """Holds the lock of a role (`server`, `trainer`, `import`) on this data directory while the block runs, and longer where a child inherits the file.
 
         Raises
         ------
@@ -165,7 +165,7 @@ class Workspace:
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
-            yield
+            yield file
 
 
 Progress = Callable[[str, int, int], None]  # (stage, done, total)

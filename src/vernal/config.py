@@ -210,6 +210,7 @@ class Monitoring(Section, frozen=True, kw_only=True):
 class Rollout(Section, frozen=True, kw_only=True):
     mode: Annotated[Literal["automatic", "propose", "off"], about("train, judge and promote by itself; only say what it would do; or neither")] = "automatic"
     metric: Annotated[Literal["ndcg@10", "recall@20", "hr@20"], about("what staleness and the gate are measured by")] = "recall@20"
+    look: Annotated[str, about("pause between two looks at what came in; the first comes this long after the server answers")] = "1min"
     cadence: Annotated[str, about("a training this long after the last, whatever happens; triggers only bring it forward")] = "1d"
     max_age: Annotated[str, about("oldest that the release in charge may get; a training is due before, in spite of budget and pause")] = "3d"
     delta: Annotated[float, about("regret, relative to a release trained a day before, above which a release counts as stale", gt=0, lt=1)] = 0.05
@@ -329,7 +330,7 @@ def check_durations(settings: Settings, where: str) -> None:
         "training.window": settings.training.window,
         "training.evaluate_last": settings.training.evaluate_last,
         **{f"monitoring.{name}": getattr(settings.monitoring, name) for name in ("window", "reference", "mature_after")},
-        **{f"rollout.{name}": getattr(settings.rollout, name) for name in ("cadence", "max_age", "regret_window", "tolerance", "cool_down")},
+        **{f"rollout.{name}": getattr(settings.rollout, name) for name in ("look", "cadence", "max_age", "regret_window", "tolerance", "cool_down")},
     }
     for at, text in singles.items():
         duration_s(text, f"{where} {at}")

@@ -32,6 +32,7 @@ TRUSTED_US = 86_400_000_000  # a day; then a file is hashed again, since a disk 
 SETTLED_NS = 100_000_000  # a file younger than this may change once more within the same tick of the file system's clock
 PIECE = 1 << 24  # bytes hashed at once
 PAGE = 4_096
+DRAFT = ".draft-"
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,7 +171,7 @@ class ReleaseStore:
         (root / "promotions").mkdir(parents=True, exist_ok=True)
 
     def draft(self) -> Draft:
-        path = self.root / f".draft-{secrets.token_hex(8)}"
+        path = self.root / f"{DRAFT}{secrets.token_hex(8)}"
         path.mkdir()
         return Draft(path)
 
@@ -190,6 +191,13 @@ class ReleaseStore:
 
     def discard(self, draft: Draft) -> None:
         shutil.rmtree(draft.path, ignore_errors=True)
+
+    def sweep(self) -> int:
+        """Removes drafts that nobody will commit; the caller holds the lock under which drafts are written. Returns how many went."""
+        left = list(self.root.glob(f"{DRAFT}*"))
+        for path in left:
+            shutil.rmtree(path, ignore_errors=True)
+        return len(left)
 
     def next_number(self) -> int:
         return 1 + max((int(name[1:5]) for name in self.names()), default=0)

@@ -1,4 +1,4 @@
-"""`vernal serve`: API workers and the stream worker, until Ctrl-C."""
+"""`vernal serve`: API workers, the stream worker and the keeper, until Ctrl-C."""
 
 import argparse
 import sys
@@ -47,4 +47,4 @@ def served(file: Path, workspace: Workspace, options: argparse.Namespace, termin
 
 def child_command(file: Path, role: Role, index: int) -> list[str]:
     """The command line of one child; who it is comes in its environment, the words after the file only name it in `ps`."""
-    return [sys.executable, "-m", "vernal.cli.child", str(file), role, str(index)]
+    return [sys.executable, "-m", f"vernal.cli.{'child' if role in ('api', 'stream') else 'keeping'}", str(file), role, str(index)]

@@ -16,11 +16,11 @@ from typing import Generic, TypeVar
 
 from vernal.errors import ReleaseError
 from vernal.release import Release, ReleaseStore
+from vernal.serving.children import LAST
 from vernal.serving.meters import Meters
 
 LOOK_S = 0.2
 KEPT = 2
-LAST = 19  # the lowest priority there is
 log = logging.getLogger("vernal.serving")
 Engine = TypeVar("Engine")
 

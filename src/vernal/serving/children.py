@@ -6,15 +6,18 @@ however it dies, so no child outlives its supervisor.
 
 import os
 import select
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Literal
 
 import msgspec
 
 from vernal.errors import EnvironmentProblem
 
-Role = Literal["api", "stream"]
+Role = Literal["api", "stream", "keeper", "trainer"]  # the trainer is started by the keeper, the others by the supervisor
 VARIABLE = "VERNAL_CHILD"
+LAST = 19  # the lowest priority there is
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
 
 
@@ -39,13 +42,28 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
         os.write(self.ready_fd, b"r")
         os.close(self.ready_fd)
 
-    def orphaned(self, timeout_s: float = 0.0) -> bool:
-        """Whether the supervisor is gone; waits up to `timeout_s` for that."""
+    def orphaned(self, timeout_s: float | None = 0.0) -> bool:
+        """Whether the supervisor is gone; waits up to `timeout_s` for that, or until it is."""
         return bool(select.select([self.life_fd], [], [], timeout_s)[0])
+
+    def end_with_supervisor(self) -> None:
+        """From now on this process ends when the supervisor is gone, whatever it does then: for work that may be cut off anywhere."""
+        threading.Thread(target=lambda: self.orphaned(None) and os._exit(1), name="lifeline", daemon=True).start()
 
     def environment(self) -> dict[str, str]:
         """The environment this child is started with."""
         return {**os.environ, **ONE_THREAD, VARIABLE: msgspec.json.encode(self).decode()}
+
+
+def stand_last() -> None:
+    """Puts this process, threads to come and what it starts behind everything else, as far as the system knows priorities.
+
+    Linux' idle class gives way the moment anybody else wants the core, and counts as the idle class of input and output too.
+    """
+    with suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, 0, LAST)
+    with suppress(OSError, AttributeError):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def this_child(environment: Mapping[str, str] = os.environ) -> Child:

@@ -1,7 +1,8 @@
-"""Starts the processes of a server and keeps them alive: N API workers that share a port, and one stream worker.
+"""Starts the processes of a server and keeps them alive: N API workers that share a port, one stream worker, and the keeper behind them.
 
 In: a command line per role. Out: a server that answers while any worker lives. A process that dies is started again (with a growing
 pause when it dies young); a stop drains the workers first and the stream worker last, so what was acknowledged is folded.
+The keeper, which watches and trains, is started when everybody else answers, and nobody waits for it.
 Processes are started fresh, never forked from one that holds models, and nothing but the sentence of an error is shared.
 """
 
@@ -17,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
+from vernal.config import duration_s
 from vernal.errors import EnvironmentProblem
 from vernal.serving.children import Child, Role
 from vernal.serving.keys import SCOPES, Keys
@@ -100,8 +102,14 @@ class Supervisor:
                     if not announced and all(member.ready for member in self.members):
                         announced = True
                         on_ready(self)
+                        self.members += self.keepers()
             finally:
                 self.drain()
+
+    def keepers(self) -> list[Member]:
+        """The keeper's place, filled after its first pause."""
+        rollout = self.workspace.settings.rollout
+        return [] if rollout.mode == "off" else [Member("keeper", 0, not_before=time.monotonic() + duration_s(rollout.look))]
 
     def first_key(self) -> None:
         """Makes and shows a key when keys are required and there is none yet."""
@@ -157,8 +165,8 @@ class Supervisor:
         member.process, member.ready_fd, member.ready, member.not_before = None, -1, False, now + pause
 
     def drain(self) -> None:
-        """Ends API workers, then the stream worker; whoever is not done in time is killed."""
-        for role in ("api", "stream"):
+        """Ends the keeper and API workers, then the stream worker; whoever is not done in time is killed."""
+        for role in ("keeper", "api", "stream"):
             processes = [member.process for member in self.members if member.role == role and member.process is not None]
             for process in processes:
                 process.terminate()

@@ -1,0 +1,246 @@
+"""The keeper: one look after another at what came in, and what follows from each.
+
+A look: judge every window that is complete; score releases on the units whose outcomes have matured; decide; train through its hands; have what was trained
+judged, and put in charge what passed. Every decision and every training is written down with its reason before anything is done about it, so a keeper that
+dies at any step goes on from its files. It knows nothing of processes, threads or time: the clock is the space's, and what trains are its hands.
+"""
+
+from collections.abc import Iterator
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from vernal.errors import ReleaseError, VernalError
+from vernal.events.ports import EventReader
+from vernal.events.schema import Kind
+from vernal.monitoring.watchman import Watchman
+from vernal.release import Manifest
+from vernal.rollout.gate import judge
+from vernal.rollout.lines import Lines
+from vernal.rollout.policy import BUDGET_S, Act, Decision, Facts, decide
+from vernal.rollout.ports import RolloutSpace
+from vernal.rollout.rescoring import Rescoring
+from vernal.rollout.staleness import Ledger, standing
+from vernal.terms import US_PER_S
+
+FOLDER: Final = "rollout"
+SAID_AGAIN_US: Final = 3_600 * US_PER_S  # a decision that stays the same is written down this often
+MOST_JUDGED: Final = 2  # times that a release may be judged by a keeper that dies of it
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """How a training ended: with a release that nobody has judged yet, or with the sentence of its problem."""
+
+    release: str = ""
+    problem: str = ""
+
+
+class Hands(Protocol):
+    """Makes releases."""
+
+    @property
+    def running(self) -> bool:
+        """Whether a training runs on this data, whoever started it."""
+        ...
+
+    def start(self, reason: str) -> None:
+        """Begins a training that leaves the present release in charge; it may be done when this returns."""
+        ...
+
+    def finished(self) -> Ended | None:
+        """How the training started last ended, asked as often as one likes; None while it runs, and for one that died without a word."""
+        ...
+
+
+class Training(msgspec.Struct, frozen=True, kw_only=True):
+    """One training that the keeper began; written again with every step, the newest line of a beginning is what counts."""
+
+    at: int  # UTC us, when it began
+    reason: str
+    outcome: Literal["running", "promoted", "proposed", "refused", "failed"] = "running"
+    ended_at: int = 0
+    release: str = ""
+    note: str = ""  # why it failed or was refused
+    judged: int = 0  # times its judgement began
+
+
+def trainings(lines: Lines[Training]) -> list[Training]:
+    """Every training as it stands, oldest first."""
+    return list({training.at: training for training in lines.all()}.values())
+
+
+class Arrivals:
+    """How many events came after an offset, counted on from where it was counted last."""
+
+    def __init__(self, log: EventReader, after: int) -> None:
+        self.log, self.after, self.seen = log, after, after
+        self.n, self.first_at = 0, 0
+
+    def count(self) -> int:
+        while batches := list(self.log.read(self.seen, kinds=frozenset({Kind.EVENTS}))):
+            self.first_at = self.first_at or batches[0].received_at
+            self.n += sum(len(batch.records) for batch in batches)
+            self.seen = batches[-1].last
+        return self.n
+
+
+class Keeper:
+    """Keeps one space from going stale.
+
+    Parameters
+    ----------
+    hands : what trains
+
+    One keeper at a time may look at a space.
+    """
+
+    def __init__(self, space: RolloutSpace, hands: Hands) -> None:
+        self.space, self.hands = space, hands
+        folder = space.data / FOLDER
+        self.decisions = Lines(folder / "decisions.jsonl", Decision)
+        self.lines = Lines(folder / "trainings.jsonl", Training)
+        self.trainings = trainings(self.lines)
+        self.watchman = Watchman(space, space.data / "monitoring")
+        self.rescoring = Rescoring(space, Ledger(folder / "scores.jsonl"))
+        self.arrivals: dict[int, Arrivals] = {}
+        self.last: Decision | None = None  # written down
+        self.back_at: int | None = None  # when the clock was found to have gone back, last
+        for decision in self.decisions.all():
+            self.remember(decision)
+
+    def remember(self, decision: Decision) -> None:
+        if self.last is not None and decision.at < self.last.at:
+            self.back_at = decision.at
+        self.last = decision
+
+    def tick(self) -> Decision:
+        """One look."""
+        now = self.space.clock.now()
+        self.settle(now)
+        self.watchman.step(now)
+        self.rescoring.step(now)
+        decision = self.noted(decide(self.facts(now), self.space.settings.rollout))
+        if decision.act == Act.TRAIN:
+            self.write(Training(at=now, reason=decision.reason))
+            self.hands.start(decision.reason)
+            self.settle(now)
+        return decision
+
+    def noted(self, decision: Decision) -> Decision:
+        """Writes a decision down, unless it says what the last one said a moment ago."""
+        last = self.last
+        if last is not None and decision.at < last.at:
+            back_s = (last.at - decision.at) / US_PER_S
+            decision = msgspec.structs.replace(decision, reason=f"{decision.reason} The clock went back by {back_s:,.0f} s.")
+        same = last is not None and (last.act, last.follow_ups, last.next_reason) == (decision.act, decision.follow_ups, decision.next_reason)
+        if last is None or not same or decision.act == Act.TRAIN or not 0 <= decision.at - last.at < SAID_AGAIN_US:
+            self.decisions.append(decision)
+            self.remember(decision)
+        return decision
+
+    def write(self, training: Training) -> None:
+        """Keeps a training as it stands now."""
+        self.lines.append(training)
+        self.trainings = [*(other for other in self.trainings if other.at != training.at), training]
+
+    def settle(self, now: int) -> None:
+        """What follows from a training that ended: it is judged, and the end is written down."""
+        training = self.trainings[-1] if self.trainings else None
+        if training is None or training.outcome != "running":
+            return
+        ended = self.hands.finished()
+        if ended is None and self.hands.running:
+            return
+        known = {other.release for other in self.trainings if other.release and other.outcome != "running"}
+        if ended is None or ended.release in known:  # a word that is older than this training
+            ended = Ended(problem="The trainer died without a word.")
+        outcome, note = self.outcome(training, ended)
+        self.write(msgspec.structs.replace(training, ended_at=now, release=ended.release, outcome=outcome, note=note))
+        self.space.releases.prune(self.space.settings.training.keep)
+
+    def outcome(self, training: Training, ended: Ended) -> tuple[Literal["promoted", "proposed", "refused", "failed"], str]:
+        """What becomes of what a training made, and why; a judgement that a kill cut short is made again."""
+        releases, name = self.space.releases, ended.release
+        if ended.problem:
+            return "failed", ended.problem
+        champion = releases.champion()
+        if champion == name:
+            return "promoted", ""
+        if training.judged == MOST_JUDGED:
+            return "failed", f"Whoever judged it died of it {MOST_JUDGED} times."
+        self.write(msgspec.structs.replace(training, release=name, judged=training.judged + 1))
+        try:
+            certificate = judge(self.space, name, self.holds())
+        except VernalError as error:
+            return "failed", error.sentence().replace("\n", " ")
+        if not certificate.passed:
+            return "refused", certificate.sentence()
+        if self.space.settings.rollout.mode != "automatic":
+            return "proposed", f"rollout.mode is {self.space.settings.rollout.mode}; `vernal promote {name}` puts it in charge."
+        if releases.champion() != champion:
+            return "proposed", f"Somebody put another release in charge while it was judged; `vernal promote {name}` puts it in charge."
+        releases.promote(name, training.reason)
+        return "promoted", certificate.sentence()
+
+    def facts(self, now: int) -> Facts:
+        """What is known now."""
+        champion, newest, scores, unit_s = self.champion(), self.newest(), self.rescoring.scores, self.rescoring.unit_s
+        stands = standing(scores, now, champion.lineage.as_of, unit_s, self.space.settings) if champion and scores else None
+        ended = [training for training in self.trainings if training.ended_at > training.at]
+        attempt = self.trainings[-1].at if self.trainings else None
+        return Facts(
+            now=now,
+            champion_at=self.known_to(champion, now),
+            last_training_at=self.known_to(newest, now),
+            last_attempt_at=None if attempt is None else self.past(attempt, now),
+            predicted_regret=stands.predicted_regret if stands else 0.0,
+            price=stands.price if stands else 0.0,
+            unit_s=unit_s,
+            loss_jump=bool(stands and stands.loss_jump),
+            advances=tuple(alarm.sentence() for alarm in self.watchman.advances),
+            holds=self.holds(),
+            unknown_share=self.watchman.unknown_share(now) if champion else 0.0,
+            trainings_in_budget_window=sum(training.at > now - BUDGET_S * US_PER_S for training in self.trainings),
+            follow_ups=self.last.follow_ups if self.last else (),
+            training=self.hands.running,
+            training_cost_s=(ended[-1].ended_at - ended[-1].at) / US_PER_S if ended else 0.0,
+            new_events=self.after(newest).n,
+        )
+
+    def holds(self) -> tuple[str, ...]:
+        return tuple(alarm.sentence() for alarm in self.watchman.holds)
+
+    def champion(self) -> Manifest | None:
+        """The release in charge; none where there is none that can be read."""
+        name = self.space.releases.champion()
+        return next((manifest for manifest in self.manifests() if manifest.name == name), None)
+
+    def newest(self) -> Manifest | None:
+        """The release that knows most, whether it was put in charge or not."""
+        return max(self.manifests(), key=lambda manifest: manifest.lineage.log_to, default=None)
+
+    def manifests(self) -> Iterator[Manifest]:
+        releases = self.space.releases
+        for name in releases.names():
+            try:
+                yield releases.manifest(name)
+            except ReleaseError:
+                continue  # damaged: it can be neither served nor compared with
+
+    def after(self, manifest: Manifest | None) -> Arrivals:
+        """What came in that a release does not know."""
+        offset = manifest.lineage.log_to if manifest else 0
+        found = self.arrivals.setdefault(offset, Arrivals(self.space.log, offset))
+        found.count()
+        self.arrivals = {other.after: other for other in list(self.arrivals.values())[-2:]}
+        return found
+
+    def known_to(self, manifest: Manifest | None, now: int) -> int | None:
+        """Until when a release knows everything: the arrival of the first event that it does not know, for with no such event it does not age."""
+        if manifest is None:
+            return None
+        return self.past(max(manifest.lineage.as_of, self.after(manifest).first_at), now)
+
+    def past(self, moment: int, now: int) -> int:
+        """A moment of the past; one that seems to come is of a clock that has gone back since, and counts from when that was found."""
+        return moment if moment <= now else min(now, self.back_at or now)

@@ -1,0 +1,134 @@
+"""The keeper and the trainer as processes of a server, behind everything else.
+
+In: the data directory. Out: decisions, and releases that nobody has judged yet, each with one small file that says how its training ended. Both may be killed
+at any step: what they write is whole or not there, a draft that a trainer leaves is swept away by the next one, and the lock it held is gone with it. Both end
+with their supervisor, however that ends.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import IO, Final, Protocol
+
+import msgspec
+
+from vernal.config import duration_s
+from vernal.errors import StateError, VernalError
+from vernal.rollout.keeper import Ended, Keeper
+from vernal.rollout.ports import RolloutSpace
+from vernal.serving.children import Child, stand_last
+from vernal.training.train import train
+
+KEEPER: Final = "keeper"
+TRAINER: Final = "trainer"
+log = logging.getLogger("vernal.rollout")
+
+
+class Place(RolloutSpace, Protocol):
+    """A space whose roles are locked; `app.Workspace` is one."""
+
+    def exclusive(self, role: str) -> AbstractContextManager[IO[str]]: ...
+
+
+def keep(place: Place, child: Child, trainer: list[str]) -> None:
+    """What the keeper's process does: a look, a pause, until its supervisor is gone.
+
+    Parameters
+    ----------
+    trainer : the command line of a trainer, which must call `train_once`
+    """
+    stood_behind(place, child)
+    pause = duration_s(place.settings.rollout.look)
+    with place.exclusive(KEEPER):
+        keeper = Keeper(place, TrainerProcess(place, child, trainer))
+        child.say_ready()
+        while True:
+            look(keeper)
+            child.orphaned(pause)
+
+
+def look(keeper: Keeper) -> None:
+    """One look; what cannot be done now is said, and tried again at the next."""
+    try:
+        decision = keeper.tick()
+        log.info("%s: %s", decision.act, decision.reason)
+    except (VernalError, OSError) as error:
+        log.error("not looked: %s", error)
+
+
+def train_once(place: Place, child: Child) -> None:
+    """What the trainer's process does, under the lock that it was started with."""
+    stood_behind(place, child)
+    place.releases.sweep()
+    say(place, trained(place))
+    place.archive.sync(place.log)  # the next training reads the log's past from there
+
+
+def stood_behind(place: Place, child: Child) -> None:
+    """Ties this process to its supervisor and lets everybody else go first; the log is opened before, for that takes a lock others wait for."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=f"%(asctime)s {child.name} %(levelname)s %(message)s")
+    child.end_with_supervisor()
+    _ = place.log
+    stand_last()
+
+
+def trained(place: Place) -> Ended:
+    """One training; what stops it is its problem, and nobody else's."""
+    try:
+        release, _ = train(place, promote=False)
+    except (VernalError, OSError) as error:
+        return Ended(problem=str(error).replace("\n", " "))
+    return Ended(release=release.name)
+
+
+def word_of(place: RolloutSpace) -> Path:
+    """The file in which a trainer says how it ended."""
+    return place.data / "rollout" / "trained.json"
+
+
+def say(place: RolloutSpace, ended: Ended) -> None:
+    """Leaves the word, whole or not at all."""
+    word_of(place).parent.mkdir(exist_ok=True)
+    temporary = word_of(place).with_suffix(f".{os.getpid()}")
+    temporary.write_bytes(msgspec.json.encode(ended))
+    temporary.replace(word_of(place))
+
+
+class TrainerProcess:
+    """Hands that train in another process, which ends with the same supervisor as this one.
+
+    The trainer is born with the lock, so from its first moment to its last nobody else trains, whether its keeper lives or not.
+    """
+
+    def __init__(self, place: Place, child: Child, command: list[str]) -> None:
+        self.place, self.child, self.command = place, child, command
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the lock is held: by our trainer, by that of a keeper that died, or by a person's `vernal train`."""
+        if self.process is not None and self.process.poll() is not None:
+            self.process = None  # no zombie stays
+        try:
+            with self.place.exclusive(TRAINER):
+                return False
+        except StateError:
+            return True
+
+    def start(self, reason: str) -> None:
+        environment = msgspec.structs.replace(self.child, role=TRAINER).environment()
+        with self.place.exclusive(TRAINER) as lock:
+            word_of(self.place).unlink(missing_ok=True)
+            self.process = subprocess.Popen(self.command, env=environment, pass_fds=(self.child.life_fd, lock.fileno()))
+        log.info("training began in process %d: %s", self.process.pid, reason)
+
+    def finished(self) -> Ended | None:
+        try:
+            return msgspec.json.decode(word_of(self.place).read_bytes(), type=Ended)
+        except FileNotFoundError:
+            return None

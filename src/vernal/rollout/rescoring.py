@@ -1,0 +1,82 @@
+"""Releases asked again about units of time whose outcomes are known by now: what age costs today, without training anything."""
+
+from typing import Final
+
+import numpy as np
+
+from vernal.config import duration_s
+from vernal.errors import TrainingError
+from vernal.evaluation.metrics import PerCase
+from vernal.release import Manifest
+from vernal.rollout.backtests import Backtested, asked
+from vernal.rollout.ports import RolloutSpace
+from vernal.rollout.staleness import Ledger, Score
+from vernal.terms import US_PER_S
+
+MOST_UNITS: Final = 14  # looked back at once, after a server was off for long
+MOST_CASES: Final = 400  # of one unit
+
+
+class Rescoring:
+    """Fills the ledger, unit by unit, each once its outcomes have matured.
+
+    Parameters
+    ----------
+    ledger : units up to its newest are done; a keeper that died goes on after them
+    """
+
+    def __init__(self, space: RolloutSpace, ledger: Ledger) -> None:
+        self.space, self.ledger = space, ledger
+        self.scores = ledger.read()
+        self.unit_s = duration_s(space.settings.monitoring.window)
+        self.done = max((score.unit for score in self.scores), default=-1) + 1  # UTC us; units that begin before were looked at
+
+    def step(self, now: int) -> int:
+        """Scores what has matured at `now`; returns how many units. Cost: nothing until a unit matures; then one walk through the log."""
+        unit_us, mature_us = self.unit_s * US_PER_S, duration_s(self.space.settings.monitoring.mature_after) * US_PER_S
+        end = (now - mature_us) // unit_us * unit_us
+        kept = self.kept(end)
+        if not kept:
+            return 0
+        first = -(-kept[0].lineage.as_of // unit_us) * unit_us  # the first unit that the oldest of them did not see
+        begin = max(self.done, first, end - MOST_UNITS * unit_us)
+        units = range(begin, end, unit_us)
+        if units:
+            self.keep(units, kept)
+        return len(units)
+
+    def kept(self, end: int) -> list[Manifest]:
+        """The release in charge and the newest others that know nothing of the last unit, by age, oldest first."""
+        releases, champion = self.space.releases, self.space.releases.champion()
+        known = sorted((releases.manifest(name) for name in releases.names()), key=lambda manifest: manifest.lineage.as_of)
+        older = [manifest for manifest in known if manifest.lineage.as_of <= end - self.unit_s * US_PER_S]
+        others = [manifest for manifest in older if manifest.name != champion][-1 - self.space.settings.rollout.keep :]
+        return [manifest for manifest in older if manifest.name == champion or manifest in others]
+
+    def keep(self, units: range, kept: list[Manifest]) -> None:
+        """Asks everybody about all units on one walk, and writes down who did how well on which."""
+        names = [manifest.name for manifest in kept]
+        try:
+            found = asked(self.space, names, units.start, units.stop, MOST_CASES * len(units), self.space.settings.training.seed)
+        except TrainingError:  # no positive event at all: nothing can be scored
+            return
+        self.ledger.put(self.scored(found, units, kept))
+        self.scores, self.done = self.ledger.read(), units.stop
+
+    def scored(self, found: Backtested, units: range, kept: list[Manifest]) -> list[Score]:
+        metric, scores = self.space.settings.rollout.metric, []
+        for unit in units:
+            rows = np.flatnonzero((found.cases.at >= unit) & (found.cases.at < unit + units.step))
+            live = self.in_charge(unit)
+            for manifest in kept if len(rows) else ():
+                name, as_of = manifest.name, manifest.lineage.as_of
+                if name in found.quality and as_of <= unit:
+                    each = found.quality[name]
+                    of_unit = PerCase(each.ndcg_10[rows], each.recall_20[rows], each.hit_20[rows])
+                    scores.append(Score(unit=unit, release=name, as_of=as_of, quality=of_unit.means()[metric], cases=len(rows), live=name == live))
+        return scores
+
+    def in_charge(self, at: int) -> str | None:
+        """The release that was in charge at a moment."""
+        earlier = [promotion.release for promotion in self.space.releases.promotions() if promotion.at <= at]
+        return earlier[-1] if earlier else None
