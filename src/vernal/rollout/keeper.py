@@ -5,6 +5,7 @@ judged, and put in charge what passed. Every decision and every training is writ
 dies at any step goes on from its files. It knows nothing of processes, threads or time: the clock is the space's, and what trains are its hands.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final, Literal, Protocol
 
@@ -15,12 +16,14 @@ from vernal.events.ports import EventReader
 from vernal.events.schema import Kind
 from vernal.monitoring.watchman import Watchman
 from vernal.release import Manifest
-from vernal.rollout.gate import judge
+from vernal.rollout.acknowledging import asks
+from vernal.rollout.gate import judge, promote
 from vernal.rollout.lines import Lines
 from vernal.rollout.policy import BUDGET_S, Act, Decision, Facts, decide
 from vernal.rollout.ports import RolloutSpace
 from vernal.rollout.rescoring import Rescoring
-from vernal.rollout.staleness import Ledger, standing
+from vernal.rollout.staleness import Ledger, Standing, standing
+from vernal.serving.upkeep import OUTCOMES, Upkeep, write_upkeep
 from vernal.terms import US_PER_S
 
 FOLDER: Final = "rollout"
@@ -116,14 +119,20 @@ class Keeper:
     def tick(self) -> Decision:
         """One look."""
         now = self.space.clock.now()
+        for file, asked in asks(self.watchman.folder):
+            self.watchman.acknowledge(asked.by, asked.note, usual=asked.usual)
+            file.unlink()
         self.settle(now)
         self.watchman.step(now)
         self.rescoring.step(now)
-        decision = self.noted(decide(self.facts(now), self.space.settings.rollout))
+        stands = self.standing(now)
+        facts = self.facts(now, stands)
+        decision = self.noted(decide(facts, self.space.settings.rollout))
         if decision.act == Act.TRAIN:
             self.write(Training(at=now, reason=decision.reason))
             self.hands.start(decision.reason)
             self.settle(now)
+        self.tell(decision, facts, stands)
         return decision
 
     def noted(self, decision: Decision) -> Decision:
@@ -163,30 +172,31 @@ class Keeper:
         releases, name = self.space.releases, ended.release
         if ended.problem:
             return "failed", ended.problem
-        champion = releases.champion()
-        if champion == name:
-            return "promoted", ""
+        if releases.champion() == name:
+            return "promoted", training.note
         if training.judged == MOST_JUDGED:
             return "failed", f"Whoever judged it died of it {MOST_JUDGED} times."
         self.write(msgspec.structs.replace(training, release=name, judged=training.judged + 1))
         try:
             certificate = judge(self.space, name, self.holds())
+            if certificate.verdict == "passed" and self.space.settings.rollout.mode == "automatic":
+                promote(self.space, name, training.reason)  # refused where somebody put another one in charge meanwhile
         except VernalError as error:
             return "failed", error.sentence().replace("\n", " ")
-        if not certificate.passed:
-            return "refused", certificate.sentence()
+        if certificate.verdict == "refused":
+            return "refused", certificate.reason
         if self.space.settings.rollout.mode != "automatic":
             return "proposed", f"rollout.mode is {self.space.settings.rollout.mode}; `vernal promote {name}` puts it in charge."
-        if releases.champion() != champion:
-            return "proposed", f"Somebody put another release in charge while it was judged; `vernal promote {name}` puts it in charge."
-        releases.promote(name, training.reason)
-        return "promoted", certificate.sentence()
+        return "promoted", certificate.reason
 
-    def facts(self, now: int) -> Facts:
+    def standing(self, now: int) -> Standing | None:
+        """How stale the release in charge is; none before anything was scored."""
+        champion, scores = self.champion(), self.rescoring.scores
+        return standing(scores, now, champion.lineage.as_of, self.rescoring.unit_s, self.space.settings) if champion and scores else None
+
+    def facts(self, now: int, stands: Standing | None) -> Facts:
         """What is known now."""
-        champion, newest, scores, unit_s = self.champion(), self.newest(), self.rescoring.scores, self.rescoring.unit_s
-        stands = standing(scores, now, champion.lineage.as_of, unit_s, self.space.settings) if champion and scores else None
-        ended = [training for training in self.trainings if training.ended_at > training.at]
+        champion, newest, watchman = self.champion(), self.newest(), self.watchman
         attempt = self.trainings[-1].at if self.trainings else None
         return Facts(
             now=now,
@@ -195,20 +205,44 @@ class Keeper:
             last_attempt_at=None if attempt is None else self.past(attempt, now),
             predicted_regret=stands.predicted_regret if stands else 0.0,
             price=stands.price if stands else 0.0,
-            unit_s=unit_s,
+            unit_s=self.rescoring.unit_s,
             loss_jump=bool(stands and stands.loss_jump),
-            advances=tuple(alarm.sentence() for alarm in self.watchman.advances),
+            advances=tuple(alarm.sentence(watchman.named) for alarm in watchman.advances if (alarm.window + 1) * watchman.length > (attempt or 0)),
             holds=self.holds(),
-            unknown_share=self.watchman.unknown_share(now) if champion else 0.0,
+            unknown_share=watchman.unknown_share(now) if champion else 0.0,
             trainings_in_budget_window=sum(training.at > now - BUDGET_S * US_PER_S for training in self.trainings),
             follow_ups=self.last.follow_ups if self.last else (),
             training=self.hands.running,
-            training_cost_s=(ended[-1].ended_at - ended[-1].at) / US_PER_S if ended else 0.0,
+            training_cost_s=self.took_s() or 0.0,
             new_events=self.after(newest).n,
         )
 
+    def tell(self, decision: Decision, facts: Facts, stands: Standing | None) -> None:
+        """Leaves word of how it all stands, for those who scrape."""
+        outcomes = Counter(training.outcome for training in self.trainings)
+        upkeep = Upkeep(
+            at=facts.now,
+            unknown_share=facts.unknown_share,
+            predicted_regret=stands.predicted_regret if stands else None,
+            price=stands.price if stands else None,
+            incidents=len(stands.incidents.first) if stands else 0,
+            alarms=dict(Counter(str(raised.alarm.severity) for raised in self.watchman.standing_alarms)),
+            held=bool(facts.holds),
+            training=self.hands.running,
+            trainings={str(outcome): n for outcome, n in outcomes.items() if outcome in OUTCOMES},
+            training_s=self.took_s(),
+            refusals=outcomes["refused"],
+            next_at=decision.next_at,
+        )
+        write_upkeep(self.space.data, upkeep)
+
+    def took_s(self) -> float | None:
+        """How long the last training that ended took, until its release was judged."""
+        ended = [training for training in self.trainings if training.ended_at > training.at]
+        return (ended[-1].ended_at - ended[-1].at) / US_PER_S if ended else None
+
     def holds(self) -> tuple[str, ...]:
-        return tuple(alarm.sentence() for alarm in self.watchman.holds)
+        return tuple(alarm.sentence(self.watchman.named) for alarm in self.watchman.holds)
 
     def champion(self) -> Manifest | None:
         """The release in charge; none where there is none that can be read."""

@@ -1,0 +1,253 @@
+"""The keeper: what follows from each look, and what is left when it dies in the middle of one."""
+
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from vernal.app import Workspace
+from vernal.clock import ManualClock
+from vernal.events.schema import Event, Kind
+from vernal.release import Lineage
+from vernal.rollout import keeper as module
+from vernal.rollout.acknowledging import Acknowledgement, ask
+from vernal.rollout.gate import judge, promote
+from vernal.rollout.keeper import Ended, Keeper
+from vernal.serving.upkeep import read_upkeep
+from vernal.terms import DAY_S, US_PER_S
+from vernal.testing.village import START_US, village_settings
+from vernal.training.train import train
+
+DAYS = 30
+END_US = START_US + DAYS * DAY_S * US_PER_S
+
+
+class Apprentice:
+    """Hands that train at once: the release in charge again, with everything received so far in its lineage. Real training is slow and tested elsewhere."""
+
+    def __init__(self, space):
+        self.space, self.started, self.ended, self.running = space, [], None, False
+
+    def start(self, reason):
+        self.started.append(reason)
+        self.ended = Ended(release=again(self.space))
+
+    def finished(self):
+        return self.ended
+
+
+def again(space, *, worse=False):
+    """The newest release with a new lineage; a worse one has a file that its manifest does not know how to serve."""
+    releases = space.releases
+    manifest = releases.manifest(releases.names()[0])
+    draft = releases.draft()
+    for name in manifest.files:
+        shutil.copy(releases.root / manifest.name / name, draft.path / name)
+    if worse:
+        (draft.path / "models.json").write_text("{}")
+    lineage = msgspec.structs.replace(manifest.lineage, log_to=space.log.end(), as_of=space.clock.now())
+    return releases.commit(draft, lineage, manifest.metrics).name
+
+
+@pytest.fixture(scope="module")
+def trained_village(tmp_path_factory, villages):
+    """A village of 30 days with a release in charge, to be copied."""
+    village = villages(DAYS)
+    name, _ = train(village, promote=False)
+    judge(village, name.name)
+    promote(village, name.name, "first")
+    village.close()
+    return village.root
+
+
+class Shop(Workspace):
+    """A copy of the village that goes on living."""
+
+    def lives(self, days):
+        """Time passes, with events at its beginning and at its end."""
+        for share in (0.0, 1.0):
+            self.clock.advance(seconds=share * days * DAY_S)
+            now = self.clock.now()
+            self.log.append(Kind.EVENTS, [Event(f"n{now}-{share}-{k}", "buy", f"person-{k}", "bread-0", now - 1) for k in range(5)])
+
+
+@pytest.fixture
+def shop(trained_village, tmp_path):
+    shutil.copytree(trained_village, tmp_path / "shop")
+    with Shop(tmp_path / "shop", village_settings(), ManualClock(END_US)) as opened:
+        yield opened
+
+
+def keeper_of(shop):
+    return Keeper(shop, Apprentice(shop))
+
+
+def rollout(shop, **changed):
+    shop.settings = msgspec.structs.replace(shop.settings, rollout=msgspec.structs.replace(shop.settings.rollout, **changed))
+
+
+def test_an_idle_shop_is_never_trained_again(shop):
+    keeper = keeper_of(shop)
+    for _ in range(5):
+        shop.clock.advance(seconds=30 * DAY_S)
+        assert keeper.tick().act == "wait"
+    assert "Nothing was received" in keeper.tick().reason
+
+
+def test_a_release_ages_from_the_first_event_it_does_not_know(shop):
+    keeper = keeper_of(shop)
+    shop.clock.advance(seconds=400 * DAY_S)  # an old log was imported, and nobody came for long
+    shop.lives(days=0.1)
+    assert keeper.tick().act == "wait"
+    shop.lives(days=1.5)
+    assert keeper.tick().act == "train"
+
+
+def test_new_events_are_trained_on_at_the_cadence_judged_and_put_in_charge(shop):
+    keeper, before = keeper_of(shop), shop.releases.champion()
+    shop.lives(days=0.5)
+    assert (keeper.tick().act, shop.releases.champion()) == ("wait", before)
+    shop.lives(days=1.5)
+    decision = keeper.tick()
+    assert (decision.act, shop.releases.champion() != before) == ("train", True)
+    last = keeper.trainings[-1]
+    assert (last.outcome, last.reason, last.release) == ("promoted", decision.reason, shop.releases.champion())
+    assert shop.releases.last_promotion().reason == decision.reason
+    assert read_upkeep(shop.data).trainings == {"promoted": 1}
+
+
+def test_propose_says_what_it_would_do_and_does_nothing(shop):
+    rollout(shop, mode="propose")
+    keeper, before = keeper_of(shop), shop.releases.names()
+    shop.lives(days=2)
+    assert keeper.tick().act == "propose"
+    assert (shop.releases.names(), keeper.hands.started) == (before, [])
+
+
+def test_a_refused_release_is_kept_out_with_its_reason(shop):
+    keeper, before = keeper_of(shop), shop.releases.champion()
+    keeper.hands.start = lambda _: setattr(keeper.hands, "ended", Ended(release=again(shop, worse=True)))
+    shop.lives(days=2)
+    keeper.tick()
+    last = keeper.trainings[-1]
+    assert (last.outcome in ("refused", "failed"), last.note != "", shop.releases.champion()) == (True, True, before)
+
+
+def test_a_training_that_fails_keeps_its_reason_and_is_tried_again_after_the_pause(shop):
+    keeper, before = keeper_of(shop), shop.releases.champion()
+    keeper.hands.start = lambda reason: (keeper.hands.started.append(reason), setattr(keeper.hands, "ended", Ended(problem="three rows")))
+    shop.lives(days=2)
+    keeper.tick()
+    assert (keeper.trainings[-1].outcome, keeper.trainings[-1].note, shop.releases.champion()) == ("failed", "three rows", before)
+    assert keeper.tick().act == "wait"
+    shop.lives(days=0.3)
+    keeper.tick()
+    assert len(keeper.hands.started) == 2
+
+
+def test_while_a_training_runs_no_other_begins(shop):
+    keeper = keeper_of(shop)
+    keeper.hands.start = lambda reason: (keeper.hands.started.append(reason), setattr(keeper.hands, "running", True))
+    shop.lives(days=2)
+    keeper.tick()
+    shop.lives(days=2)
+    assert keeper.tick().act == "wait"
+    assert (len(keeper.hands.started), keeper.trainings[-1].outcome) == (1, "running")
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+STEPS = ("noted", "write", "start", "judge", "promote", "tell")
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_keeper_killed_at_any_step_goes_on_from_its_files(shop, monkeypatch, step, after):
+    keeper = keeper_of(shop)
+    hands = keeper.hands
+    owner = hands if step == "start" else module if step in ("judge", "promote") else keeper
+    whole = getattr(owner, step)
+
+    def dies(*args, **kwargs):
+        if after:
+            whole(*args, **kwargs)
+        raise Killed
+
+    shop.lives(days=2)
+    with monkeypatch.context() as once:
+        once.setattr(owner, step, dies)
+        with pytest.raises(Killed):
+            keeper.tick()
+    following = Keeper(shop, hands)
+    following.tick()
+    shop.lives(days=0.3)
+    following.tick()
+    assert [training.outcome for training in following.trainings][-1] == "promoted"
+    assert shop.releases.champion() == following.trainings[-1].release
+    assert len([name for name in shop.releases.names()]) <= 3
+    assert sum(training.outcome == "running" for training in following.trainings) == 0
+
+
+def test_a_release_that_kills_whoever_judges_it_is_given_up(shop, monkeypatch):
+    keeper = keeper_of(shop)
+    monkeypatch.setattr(module, "judge", lambda *_: (_ for _ in ()).throw(Killed()))
+    shop.lives(days=2)
+    for _ in range(2):
+        with pytest.raises(Killed):
+            keeper.tick()
+        keeper = Keeper(shop, keeper.hands)
+    keeper.tick()
+    assert keeper.trainings[-1].outcome == "failed"
+    assert "judged" in keeper.trainings[-1].note
+
+
+def test_a_clock_that_jumps_back_is_said_and_trains_again_after_the_cadence(shop):
+    keeper = keeper_of(shop)
+    shop.clock.advance(seconds=400 * DAY_S)
+    keeper.tick()
+    shop.lives(days=2)
+    assert keeper.tick().act == "train"
+    shop.clock.advance(seconds=-401 * DAY_S)  # it had run ahead
+    shop.lives(days=0.1)
+    assert "The clock went back" in keeper.tick().reason
+    keeper = Keeper(shop, keeper.hands)
+    shop.lives(days=0.5)
+    assert keeper.tick().act == "wait"
+    shop.lives(days=2)
+    assert keeper.tick().act == "train"
+
+
+def test_somebody_elses_promotion_while_a_release_is_judged_stands(shop, monkeypatch):
+    keeper, first = keeper_of(shop), shop.releases.champion()
+    other = again(shop)
+    judged = module.judge
+
+    def meanwhile(*args, **kwargs):
+        certificate = judged(*args, **kwargs)
+        judge(shop, other)
+        promote(shop, other, "a person")
+        return certificate
+
+    monkeypatch.setattr(module, "judge", meanwhile)
+    shop.lives(days=2)
+    keeper.tick()
+    assert shop.releases.champion() == other != first
+    assert keeper.trainings[-1].outcome == "failed"
+
+
+def test_an_acknowledgement_is_done_once_and_before_anything_new_is_judged(shop):
+    keeper = keeper_of(shop)
+    ask(keeper.watchman.folder, Acknowledgement(by="ada"), shop.clock.now())
+    keeper.tick()
+    assert not list((keeper.watchman.folder / "asked").iterdir())
+
+
+def test_a_decision_that_stays_the_same_is_not_written_down_again_and_again(shop):
+    keeper = keeper_of(shop)
+    for _ in range(20):
+        keeper.tick()
+        shop.clock.advance(seconds=1)
+    assert len(keeper.decisions.all()) == 1
