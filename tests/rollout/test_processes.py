@@ -18,8 +18,7 @@ from shop import TOML, Server, event, events, trained
 from vernal.app import Workspace
 from vernal.cli.serve import child_command
 from vernal.events.schema import Kind
-from vernal.rollout.keeper import Training, trainings
-from vernal.rollout.lines import Lines
+from vernal.rollout.records import trainings, trainings_of
 from vernal.serving.children import Child
 
 QUICK = """
@@ -96,7 +95,7 @@ def until(holds, timeout_s=120.0):
 
 def known(folder):
     """What is written of the trainings so far."""
-    return trainings(Lines(folder / "data" / "rollout" / "trainings.jsonl", Training))
+    return trainings(trainings_of(folder / "data"))
 
 
 def gone(pid):

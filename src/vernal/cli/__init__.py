@@ -33,6 +33,7 @@ VERBS: Final = {
     "promote": "put a release that passed the gate in charge",
     "drift": "what is not as usual in the log, how much and since when",
     "rollback": "put the previous release back in charge",
+    "status": "the release in charge and its age, the next training and why, staleness, holds",
     "replay": "rebuild a past answer byte for byte",
     "audit": "recompute served features from the log and count what differs",
     "doctor": "check the machine, the settings and everything on disk",

@@ -18,15 +18,14 @@ from vernal.monitoring.watchman import Watchman
 from vernal.release import Manifest
 from vernal.rollout.acknowledging import asks
 from vernal.rollout.gate import judge, promote
-from vernal.rollout.lines import Lines
 from vernal.rollout.policy import BUDGET_S, Act, Decision, Facts, decide
 from vernal.rollout.ports import RolloutSpace
+from vernal.rollout.records import FOLDER, Training, decisions_of, trainings, trainings_of
 from vernal.rollout.rescoring import Rescoring
 from vernal.rollout.staleness import Ledger, Standing, standing
 from vernal.serving.upkeep import OUTCOMES, Upkeep, write_upkeep
 from vernal.terms import US_PER_S
 
-FOLDER: Final = "rollout"
 SAID_AGAIN_US: Final = 3_600 * US_PER_S  # a decision that stays the same is written down this often
 MOST_JUDGED: Final = 2  # times that a release may be judged by a keeper that dies of it
 
@@ -53,23 +52,6 @@ class Hands(Protocol):
     def finished(self) -> Ended | None:
         """How the training started last ended, asked as often as one likes; None while it runs, and for one that died without a word."""
         ...
-
-
-class Training(msgspec.Struct, frozen=True, kw_only=True):
-    """One training that the keeper began; written again with every step, the newest line of a beginning is what counts."""
-
-    at: int  # UTC us, when it began
-    reason: str
-    outcome: Literal["running", "promoted", "proposed", "refused", "failed"] = "running"
-    ended_at: int = 0
-    release: str = ""
-    note: str = ""  # why it failed or was refused
-    judged: int = 0  # times its judgement began
-
-
-def trainings(lines: Lines[Training]) -> list[Training]:
-    """Every training as it stands, oldest first."""
-    return list({training.at: training for training in lines.all()}.values())
 
 
 class Arrivals:
@@ -99,12 +81,10 @@ class Keeper:
 
     def __init__(self, space: RolloutSpace, hands: Hands) -> None:
         self.space, self.hands = space, hands
-        folder = space.data / FOLDER
-        self.decisions = Lines(folder / "decisions.jsonl", Decision)
-        self.lines = Lines(folder / "trainings.jsonl", Training)
+        self.decisions, self.lines = decisions_of(space.data), trainings_of(space.data)
         self.trainings = trainings(self.lines)
         self.watchman = Watchman(space, space.data / "monitoring")
-        self.rescoring = Rescoring(space, Ledger(folder / "scores.jsonl"))
+        self.rescoring = Rescoring(space, Ledger(space.data / FOLDER / "scores.jsonl"))
         self.arrivals: dict[int, Arrivals] = {}
         self.last: Decision | None = None  # written down
         self.back_at: int | None = None  # when the clock was found to have gone back, last

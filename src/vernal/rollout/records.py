@@ -1,16 +1,22 @@
-"""A file of JSON lines that grows at its end: one record a line, durable when `append` returns; a line torn by a crash is passed over."""
+"""What the keeper writes down: decisions and trainings, one JSON line each, durable when `append` returns.
+
+A file grows at its end; a line torn by a crash is passed over. One process appends, any number read.
+"""
 
 import os
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 
+from vernal.rollout.policy import Decision
+
+FOLDER: Final = "rollout"
 Record = TypeVar("Record", bound=msgspec.Struct)
 
 
 class Lines(Generic[Record]):
-    """Records of one kind, oldest first. One process appends, any number read.
+    """Records of one kind, oldest first.
 
     Example
     -------
@@ -52,3 +58,29 @@ class Lines(Generic[Record]):
             return msgspec.json.decode(line, type=self.kind) if line else None
         except msgspec.DecodeError:
             return None
+
+
+class Training(msgspec.Struct, frozen=True, kw_only=True):
+    """One training that the keeper began; written again with every step, the newest line of a beginning is what counts."""
+
+    at: int  # UTC us, when it began
+    reason: str
+    outcome: Literal["running", "promoted", "proposed", "refused", "failed"] = "running"
+    ended_at: int = 0
+    release: str = ""
+    note: str = ""  # what the gate said, or why it failed
+    judged: int = 0  # times its judgement began
+
+
+def trainings(lines: Lines[Training]) -> list[Training]:
+    """Every training as it stands, oldest first."""
+    return list({training.at: training for training in lines.all()}.values())
+
+
+def decisions_of(data: Path) -> Lines[Decision]:
+    """The decisions of a data directory."""
+    return Lines(data / FOLDER / "decisions.jsonl", Decision)
+
+
+def trainings_of(data: Path) -> Lines[Training]:
+    return Lines(data / FOLDER / "trainings.jsonl", Training)

@@ -1,10 +1,10 @@
-"""Lines that grow at their end."""
+"""Records that grow at their end."""
 
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vernal.rollout.lines import Lines
+from vernal.rollout.records import Lines
 
 
 class Note(msgspec.Struct, frozen=True):
