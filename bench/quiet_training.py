@@ -2,9 +2,9 @@
 
     python bench/quiet_training.py [--small]
 
-A film site (MovieTweetings) under constant open-loop load. Stretches alternate: nobody trains; the keeper's trainer makes a whole release, as it does by itself,
-and the load lasts about as long as the training. A latency counts from the time its request was due. Beside it, in the same run: the same training as an
-ordinary process, as a script would run it.
+A film site (MovieTweetings) under constant open-loop load. Stretches alternate: nobody trains; the keeper's trainer makes a whole release, as it does by
+itself, and the load lasts about as long as the training. A latency counts from the time its request was due. Beside it, in the same run: the same training as
+an ordinary process, as a script would run it.
 """
 
 import os
@@ -119,8 +119,8 @@ def told(n_events: int, rps: float, quiet: list[dict[str, Any]], busy: list[dict
             "and times the quiet p99": p99(script) / median(p99(f) for f in quiet),
         },
         seeds=[1],
-        notes=f"MovieTweetings, first {n_events:,} ratings, {rps:.0f} requests/s from the same two cores; {len(quiet)} stretches each, alternating, every training whole. "
-        "The ratio is that of the medians; the lists are the stretches.",
+        notes=f"MovieTweetings, first {n_events:,} ratings, {rps:.0f} requests/s from the same two cores; {len(quiet)} stretches each, alternating, "
+        "every training whole. The ratio is that of the medians; the lists are the stretches.",
     )
 
 

@@ -1,7 +1,6 @@
 """The keeper: what follows from each look, and what is left when it dies in the middle of one."""
 
 import shutil
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -9,11 +8,11 @@ import pytest
 from vernal.app import Workspace
 from vernal.clock import ManualClock
 from vernal.events.schema import Event, Kind
-from vernal.release import Lineage
 from vernal.rollout import keeper as module
 from vernal.rollout.acknowledging import Acknowledgement, ask
 from vernal.rollout.gate import judge, promote
 from vernal.rollout.keeper import Ended, Keeper
+from vernal.rollout.processes import trained
 from vernal.serving.upkeep import read_upkeep
 from vernal.terms import DAY_S, US_PER_S
 from vernal.testing.village import START_US, village_settings
@@ -51,7 +50,7 @@ def again(space, *, worse=False):
 
 
 @pytest.fixture(scope="module")
-def trained_village(tmp_path_factory, villages):
+def trained_village(villages):
     """A village of 30 days with a release in charge, to be copied."""
     village = villages(DAYS)
     name, _ = train(village, promote=False)
@@ -187,7 +186,7 @@ def test_a_keeper_killed_at_any_step_goes_on_from_its_files(shop, monkeypatch, s
     following.tick()
     assert [training.outcome for training in following.trainings][-1] == "promoted"
     assert shop.releases.champion() == following.trainings[-1].release
-    assert len([name for name in shop.releases.names()]) <= 3
+    assert len(shop.releases.names()) <= 3
     assert sum(training.outcome == "running" for training in following.trainings) == 0
 
 
@@ -251,3 +250,24 @@ def test_a_decision_that_stays_the_same_is_not_written_down_again_and_again(shop
         keeper.tick()
         shop.clock.advance(seconds=1)
     assert len(keeper.decisions.all()) == 1
+
+
+def few(*kinds):
+    """Events of one person about one item."""
+    return [Event(f"f{k}", kind, "person-0", "bread-0", START_US + k * US_PER_S) for k, kind in enumerate(kinds)]
+
+
+POOR = {"three rows": few("buy", "buy", "buy"), "one class": few(*["buy"] * 200), "labels that never arrive": few(*["glance"] * 200), "nothing": []}
+
+
+@pytest.mark.parametrize("rows", POOR.values(), ids=POOR)
+def test_a_poor_log_is_refused_or_survived_with_its_reason(tmp_path, rows):
+    with Shop(tmp_path, village_settings(), ManualClock(START_US + DAY_S * US_PER_S)) as shop:
+        shop.log.append(Kind.EVENTS, rows, [event.time for event in rows])
+        keeper = keeper_of(shop)
+        keeper.hands.start = lambda _: setattr(keeper.hands, "ended", trained(shop))
+        for _ in range(3):
+            assert keeper.tick().reason
+            shop.clock.advance(seconds=DAY_S)
+        assert all(training.outcome == "promoted" or training.note for training in keeper.trainings)
+        assert {training.release for training in keeper.trainings if training.outcome == "promoted"} == {shop.releases.champion()} - {None}

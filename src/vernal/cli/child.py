@@ -1,4 +1,4 @@
-"""What the supervisor of `vernal serve` starts: one API worker or the stream worker, with the console among its routes."""
+"""What the supervisor of `vernal serve` starts: one API worker or the stream worker, with the routes of the console and the rollout among its own."""
 
 import sys
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from vernal.app import Workspace
 from vernal.console.routes import console_routes
 from vernal.errors import VernalError
+from vernal.rollout.routes import rollout_routes
 from vernal.serving.worker import run_child
 
 
@@ -13,7 +14,7 @@ def main(file: str) -> int:
     """Does a child's work; an error of ours is a sentence on stderr, not a traceback."""
     try:
         with Workspace.open(Path(file)) as workspace:
-            run_child(workspace, console_routes())
+            run_child(workspace, [*console_routes(), *rollout_routes(workspace)])
     except VernalError as error:
         print(f"{error.code} {error.sentence()}", file=sys.stderr)
         return error.exit_status

@@ -10,7 +10,6 @@ from msgspec import Meta
 
 from vernal.events.schema import Kind
 from vernal.monitoring.watchman import Watchman
-from vernal.rollout.policy import Decision
 from vernal.rollout.ports import RolloutSpace
 from vernal.rollout.records import Training, decisions_of, trainings, trainings_of
 from vernal.serving.times import rfc3339

@@ -128,6 +128,7 @@ class ReleaseLine(msgspec.Struct, frozen=True):
     created_at: str
     champion: bool
     metrics: dict[str, Any]
+    certificate: Annotated[dict[str, Any] | None, about("the gate's verdict with its checks and signature; none before it was judged")] = None
 
 
 class ReleasesAnswer(msgspec.Struct, frozen=True):

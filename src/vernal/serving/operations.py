@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -16,6 +17,7 @@ from vernal.serving.times import rfc3339
 from vernal.terms import US_PER_S
 
 STALE_S = 30
+CERTIFICATE = "certificate.json"
 PAGE_POLICY = (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'")
 
 
@@ -48,8 +50,17 @@ async def metrics(service: Service, _call: Call) -> Answer:
 async def releases(service: Service, _call: Call) -> Answer:
     champion = service.releases.champion()
     manifests = [service.releases.manifest(name) for name in service.releases.names()]
-    lines = [ReleaseLine(m.name, rfc3339(m.created_at), m.name == champion, m.metrics) for m in manifests]
+    lines = [ReleaseLine(m.name, rfc3339(m.created_at), m.name == champion, m.metrics, certificate_of(service, m.name)) for m in manifests]
     return answer(ReleasesAnswer(champion, service.champion.name, lines))
+
+
+def certificate_of(service: Service, name: str) -> Any:
+    """What is written of a release beside its manifest, as it is; whether it holds is checked by whoever opens the release."""
+    file = service.releases.root / name / CERTIFICATE
+    try:
+        return msgspec.json.decode(file.read_bytes())
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
 
 
 async def rollback(service: Service, call: Call) -> Answer:

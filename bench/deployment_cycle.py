@@ -1,0 +1,177 @@
+"""Claim deployment_cycle: from "new data is in" to "the new release serves", hands-off and by hand, under load.
+
+    python bench/deployment_cycle.py [--small]
+
+Two equal film sites (MovieTweetings) with a release in charge, each under constant open-loop load. Then the ratings of the following days are appended, and the
+clock runs until an answer carries a release that knows them. Hands-off: `vernal serve` as it is, told to train as soon as anything came in; its gate judges the
+release. By hand: the same training code as a script, the release copied to a registry folder, put in charge, the server restarted; nobody waits for a person,
+and nothing is judged.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE / "load")]
+
+import films  # noqa: E402
+from claims import report  # noqa: E402
+from logs import found  # noqa: E402
+from running import Running, compiled, free_port, load, process, request, write_requests  # noqa: E402
+
+from vernal.app import Workspace  # noqa: E402
+from vernal.events.schema import Kind  # noqa: E402
+
+CLAIM = "deployment_cycle"
+BAR = "from new data to its release serving, hands-off: at least 40 % shorter than a hand-run pipeline of train script, registry, restart; 0 requests dropped"
+EVENTS, NEWS, RPS, ROUNDS = 100_000, 3_000, 100.0, 2
+SMALL = (10_000, 1_000, 100.0, 1)
+HURRY = '[rollout]\nlook = "1s"\ncadence = "1s"\ncool_down = "1s"\n'  # trains as soon as anything came in; everything else by default
+BY_HAND = '[rollout]\nmode = "off"\n'
+HEADSTART_S, ASK_S = 3.0, 0.05
+Cycle = dict[str, Any]
+
+
+class Site:
+    """One site under load."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder, self.port = folder, port
+        self.command = [sys.executable, "-m", "vernal.cli", "serve", "--config", str(folder / "vernal.toml"), "--port", str(port)]
+
+    def serving(self) -> Any:
+        """The server, until it is told to stop."""
+        return process(self.command, self.port, "answers")
+
+    def release(self) -> str:
+        """The release that answers now; none while nothing does."""
+        asked = urllib.request.Request(f"http://127.0.0.1:{self.port}/v1/recommend", json.dumps({"user": "1"}).encode(), {"content-type": "application/json"})
+        try:
+            with urllib.request.urlopen(asked, timeout=1) as answer:
+                return str(json.load(answer)["release"])
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return ""
+
+    def append(self, n: int, news: int) -> None:
+        """New data is in when this returns."""
+        with Workspace.open(self.folder / "vernal.toml") as workspace:
+            workspace.log.append(Kind.EVENTS, films.news(n, news))
+
+    def until_other_than(self, before: str) -> None:
+        while self.release() in ("", before):
+            time.sleep(ASK_S)
+
+
+def hands_off(site: Site, running: Running, n: int, news: int) -> float:
+    """Seconds until a release that knows the news serves; nobody does anything."""
+    del running
+    before = site.release()
+    site.append(n, news)
+    began = time.perf_counter()
+    site.until_other_than(before)
+    return time.perf_counter() - began
+
+
+def by_hand(site: Site, running: Running, n: int, news: int) -> float:
+    """The same by script, registry and restart."""
+    before = site.release()
+    site.append(n, news)
+    began = time.perf_counter()
+    registry = site.folder / "registry"
+    registry.mkdir()
+    script = [sys.executable, str(HERE / "peers" / "pipeline.py"), str(site.folder / "vernal.toml"), str(registry)]
+    name = subprocess.run(script, check=True, capture_output=True, text=True).stdout.strip().splitlines()[-1]
+    running.process.terminate()
+    running.process.wait()
+    with Workspace.open(site.folder / "vernal.toml") as workspace:
+        workspace.releases.promote(name, "by hand")
+    with site.serving():
+        site.until_other_than(before)
+        took = time.perf_counter() - began
+        time.sleep(HEADSTART_S)
+    return took
+
+
+def cycle(
+    folder: Path, toml: str, way: Callable[[Site, Running, int, int], float], n: int, news: int, rps: float, tools: tuple[Path, Path], seconds: float
+) -> Cycle:
+    """One cycle of a fresh copy of the site, under load from before its beginning to after its end."""
+    shutil.copytree(folder, here := folder.with_name(f"{way.__name__}-{time.monotonic_ns()}"))
+    file = here / "vernal.toml"
+    file.write_text(file.read_text() + toml)
+    site, told = Site(here, free_port()), {}
+    with site.serving() as running:
+        loading = threading.Thread(target=lambda: told.update(load(tools[0], site.port, tools[1], rps=rps, seconds=seconds, warmup_s=0.0)))
+        loading.start()
+        time.sleep(HEADSTART_S)
+        took = way(site, running, n, news)
+        loading.join()
+    shutil.rmtree(here)
+    return {
+        "s": took,
+        "dropped": int(told["failed"] + told["unanswered"] + told["status_4xx"] + told["status_5xx"]),
+        "asked": round(rps * seconds),
+        "p99_ms": told["p99_us"] / 1e3,
+    }
+
+
+def run(n: int = EVENTS, news: int = NEWS, rps: float = RPS, rounds: int = ROUNDS) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        began = time.perf_counter()
+        workspace = films.build(folder / "films", n, news)
+        seconds = time.perf_counter() - began + 30.0  # of load: building the site took a training too
+        requests = write_requests(folder / "requests", [request("/v1/recommend", {"user": user, "n": 10}) for user in films.users(workspace)])
+        workspace.close()
+        tools = compiled(folder), requests
+        print(f"built; {seconds:.0f} s of load a cycle", file=sys.stderr)
+        cycles: dict[str, list[Cycle]] = {"hands_off": [], "by_hand": []}
+        for _ in range(rounds):
+            cycles["hands_off"].append(cycle(folder / "films", HURRY, hands_off, n, news, rps, tools, seconds))
+            cycles["by_hand"].append(cycle(folder / "films", BY_HAND, by_hand, n, news, rps, tools, seconds))
+            print(cycles, file=sys.stderr)
+    told(cycles, n, news, rps)
+
+
+def told(cycles: dict[str, list[Cycle]], n: int, news: int, rps: float) -> None:
+    """Holds the medians against the bar."""
+    ours, theirs = (median(each["s"] for each in cycles[way]) for way in ("hands_off", "by_hand"))
+    dropped = sum(each["dropped"] for each in cycles["hands_off"])
+    report(
+        CLAIM,
+        bar=BAR,
+        measured={
+            "shorter by": 1 - ours / theirs,
+            "hands-off, s": [each["s"] for each in cycles["hands_off"]],
+            "requests dropped, hands-off": dropped,
+            "of": sum(each["asked"] for each in cycles["hands_off"]),
+        },
+        unit="",
+        holds=ours <= 0.6 * theirs and dropped == 0,
+        baselines={
+            "by hand, s": [each["s"] for each in cycles["by_hand"]],
+            "by hand, requests dropped": sum(each["dropped"] for each in cycles["by_hand"]),
+            "p99 over the whole cycle, ms, hands-off": [each["p99_ms"] for each in cycles["hands_off"]],
+        },
+        seeds=[1],
+        notes=f"MovieTweetings, {n:,} ratings, then {news:,} more; {rps:.0f} requests/s from the same two cores all the while. Hands-off includes the look "
+        "(rollout.look, cadence and cool_down of 1 s), the start of the trainer behind everything else, and the gate; by hand includes neither a judgement "
+        "nor any waiting for a person.",
+    )
+
+
+if __name__ == "__main__":
+    if not found(films.NAME):
+        sys.exit(f"{CLAIM}: needs ../shared/data")
+    run(*SMALL) if "--small" in sys.argv else run()
