@@ -121,6 +121,7 @@ class Watchman:
         self.watches = {name: self.opened(kin) for name, kin in self.state.streams.items()}
         self.past: deque[Seen] = deque(maxlen=self.most)
         self.reader: Reader | None = None
+        self.tried = -1  # window before which there was too little to begin with
 
     def reshape(self) -> None:
         """Begins anew where settings made other windows or columns; what was spent of the promise stays spent."""
@@ -154,7 +155,7 @@ class Watchman:
         Cost: 3 us per event and 2 ms per window and stream; the first step of a process reads the log up to where it stands.
         """
         end, judged = self.window_of(now), list[Judged]()
-        if self.state.next < 0 and not self.begun(end):
+        if self.state.next < 0 and (end == self.tried or not self.begun(end)):
             return []
         while self.state.next < end:
             judged += self.judge(self.standing())
@@ -173,6 +174,7 @@ class Watchman:
         if self.watches:
             self.reader, self.state.next = reader, end
             self.save()
+        self.tried = end
         return bool(self.watches)
 
     def standing(self) -> Reader:

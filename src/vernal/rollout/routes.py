@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from vernal.errors import RequestError
-from vernal.monitoring.watchman import DriftReport, Watchman
+from vernal.monitoring.watchman import Watchman
 from vernal.rollout.acknowledging import Acknowledgement, ask
 from vernal.rollout.gate import promote
 from vernal.rollout.ports import RolloutSpace
@@ -40,12 +40,10 @@ class AcknowledgeAnswer(msgspec.Struct, frozen=True):
 def rollout_routes(space: RolloutSpace) -> list[Route]:
     """The routes on a space."""
     status = threaded(lambda _: status_of(space))
-    drifted = threaded(lambda _: drift(space))
     promoted = threaded(lambda call: put_in_charge(space, call))
     seen = threaded(lambda call: acknowledged(space, call))
     return [
         Route("GET", "/v1/status", "serve", status, "How it stands: the release in charge, the next training and why, staleness, holds.", answers=Status),
-        Route("GET", "/v1/drift", "serve", drifted, "What drifted, how much and since when; or how much the silence says.", answers=DriftReport),
         Route("POST", "/v1/promote", "admin", promoted, "Puts a release that passed the gate in charge.", body=PromoteRequest, answers=PromoteAnswer),
         Route("POST", "/v1/acknowledge", "admin", seen, "Says that alarms were seen and dealt with.", body=Acknowledgement, answers=AcknowledgeAnswer),
     ]
@@ -58,10 +56,6 @@ def threaded(made: Callable[[Call], Any]) -> Act:
         return answer(await asyncio.to_thread(made, call))
 
     return act
-
-
-def drift(space: RolloutSpace) -> DriftReport:
-    return Watchman(space, space.data / MONITORING).report()
 
 
 def put_in_charge(space: RolloutSpace, call: Call) -> PromoteAnswer:
