@@ -9,6 +9,7 @@ import msgspec
 from vernal import config, errors
 from vernal.cli import VERBS, parser_of
 from vernal.events.schema import Event, Item, User
+from vernal.rollout.routes import rollout_routes
 from vernal.serving.alerts import ALERTS
 from vernal.serving.metrics import GAUGES, layout
 from vernal.serving.routes import Table
@@ -106,7 +107,7 @@ def meaning(field: str, record: str) -> str:
 def http() -> Iterator[str]:
     yield "A running server describes every body and answer at `/docs` and `/openapi.json`."
     yield from ("", "| call | scope | what it does |", "|---|---|---|")
-    yield from (f"| `{route.name}` | {route.scope or 'open'} | {cell(route.summary)} |" for route in ROUTES)
+    yield from (f"| `{route.name}` | {route.scope or 'open'} | {cell(route.summary)} |" for route in [*ROUTES, *rollout_routes(None)])
 
 
 def metrics() -> Iterator[str]:

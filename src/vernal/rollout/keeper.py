@@ -102,7 +102,7 @@ class Keeper:
         for file, asked in asks(self.watchman.folder):
             self.watchman.acknowledge(asked.by, asked.note, usual=asked.usual)
             file.unlink()
-        self.settle(now)
+        self.settle()
         self.watchman.step(now)
         self.rescoring.step(now)
         stands = self.standing(now)
@@ -111,7 +111,7 @@ class Keeper:
         if decision.act == Act.TRAIN:
             self.write(Training(at=now, reason=decision.reason))
             self.hands.start(decision.reason)
-            self.settle(now)
+            self.settle()
         self.tell(decision, facts, stands)
         return decision
 
@@ -132,7 +132,7 @@ class Keeper:
         self.lines.append(training)
         self.trainings = [*(other for other in self.trainings if other.at != training.at), training]
 
-    def settle(self, now: int) -> None:
+    def settle(self) -> None:
         """What follows from a training that ended: it is judged, and the end is written down."""
         training = self.trainings[-1] if self.trainings else None
         if training is None or training.outcome != "running":
@@ -144,7 +144,7 @@ class Keeper:
         if ended is None or ended.release in known:  # a word that is older than this training
             ended = Ended(problem="The trainer died without a word.")
         outcome, note = self.outcome(training, ended)
-        self.write(msgspec.structs.replace(training, ended_at=now, release=ended.release, outcome=outcome, note=note))
+        self.write(msgspec.structs.replace(training, ended_at=self.space.clock.now(), release=ended.release, outcome=outcome, note=note))
         self.space.releases.prune(self.space.settings.training.keep)
 
     def outcome(self, training: Training, ended: Ended) -> tuple[Literal["promoted", "proposed", "refused", "failed"], str]:
