@@ -195,3 +195,15 @@ def test_drift_says_what_is_not_as_usual_or_how_much_its_silence_says(vernal):
     assert status == 0
     assert "smallest lasting shift" in out or "Nothing is watched" in out
     assert set(json.loads(vernal("drift", "--json")[1])) >= {"alarms", "quiet", "caveat", "promise", "spent", "streams"}
+
+
+@pytest.mark.usefixtures("trained")
+def test_the_status_names_the_release_in_charge_and_that_nobody_has_looked_yet(vernal):
+    status = answer(vernal("status", "--json"))
+    assert status["in_charge"]["name"] == answer(vernal("releases", "--json"))[-1]["name"]
+    assert (status["looked"], status["decisions"]) == ("", [])
+    assert "looks are made while `vernal serve` runs" in vernal("status")[1]
+
+
+def test_with_no_alarm_there_is_nothing_to_acknowledge(vernal):
+    assert vernal("acknowledge", "seen", "--by", "ada")[1].strip() == "no alarm stands"

@@ -34,6 +34,7 @@ VERBS: Final = {
     "drift": "what is not as usual in the log, how much and since when",
     "rollback": "put the previous release back in charge",
     "status": "the release in charge and its age, the next training and why, staleness, holds",
+    "acknowledge": "say that what alarms say was seen and dealt with, so that what they hold goes on",
     "replay": "rebuild a past answer byte for byte",
     "audit": "recompute served features from the log and count what differs",
     "doctor": "check the machine, the settings and everything on disk",
