@@ -4,6 +4,7 @@ from typing import Protocol
 
 from vernal.clock import Clock
 from vernal.config import Settings
+from vernal.events.archive import Archive
 from vernal.events.ports import EventLog
 from vernal.features.definition import Plan
 from vernal.release import ReleaseStore
@@ -16,6 +17,8 @@ class WatchedSpace(Protocol):
     def clock(self) -> Clock: ...
     @property
     def log(self) -> EventLog: ...
+    @property
+    def archive(self) -> Archive: ...
     @property
     def releases(self) -> ReleaseStore: ...
     @property

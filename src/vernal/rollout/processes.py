@@ -18,7 +18,6 @@ import msgspec
 
 from vernal.config import duration_s
 from vernal.errors import StateError, VernalError
-from vernal.events.archive import Archive
 from vernal.rollout.keeper import Ended, Keeper
 from vernal.rollout.ports import RolloutSpace
 from vernal.serving.children import Child, stand_last
@@ -31,9 +30,6 @@ log = logging.getLogger("vernal.rollout")
 
 class Place(RolloutSpace, Protocol):
     """A space whose roles are locked; `app.Workspace` is one."""
-
-    @property
-    def archive(self) -> Archive: ...
 
     def exclusive(self, role: str) -> AbstractContextManager[IO[str]]: ...
 
