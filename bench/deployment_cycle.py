@@ -35,7 +35,7 @@ from vernal.events.schema import Kind  # noqa: E402
 
 CLAIM = "deployment_cycle"
 BAR = "from new data to its release serving, hands-off: at least 40 % shorter than a hand-run pipeline of train script, registry, restart; 0 requests dropped"
-EVENTS, NEWS, RPS, ROUNDS = 100_000, 3_000, 100.0, 2
+EVENTS, NEWS, RPS, ROUNDS = 50_000, 3_000, 100.0, 2
 SMALL = (10_000, 1_000, 100.0, 1)
 HURRY = '[rollout]\nlook = "1s"\ncadence = "1s"\ncool_down = "1s"\n'  # trains as soon as anything came in; everything else by default
 BY_HAND = '[rollout]\nmode = "off"\n'

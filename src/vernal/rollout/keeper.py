@@ -250,10 +250,11 @@ class Keeper:
         return found
 
     def known_to(self, manifest: Manifest | None, now: int) -> int | None:
-        """Until when a release knows everything: the arrival of the first event that it does not know, for with no such event it does not age."""
+        """Until when a release knows everything: what it was made from, or, where nobody came for longer than a unit after that, the first event since."""
         if manifest is None:
             return None
-        return self.past(max(manifest.lineage.as_of, self.after(manifest).first_at), now)
+        as_of, first_at = manifest.lineage.as_of, self.after(manifest).first_at
+        return self.past(first_at if first_at > as_of + self.rescoring.unit_s * US_PER_S else as_of, now)
 
     def past(self, moment: int, now: int) -> int:
         """A moment of the past; one that seems to come is of a clock that has gone back since, and counts from when that was found."""
