@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "serving"))
 
-from shop import TOML, Server, event, events, trained
+from shop import TOML, Server, event, events, key_of, trained
 
 from vernal.app import Workspace
 from vernal.cli.serve import child_command
@@ -132,18 +132,20 @@ def test_whoever_the_keeper_started_ends_with_the_supervisor(keeping):
 
 
 def test_new_events_become_a_release_that_serves_while_the_server_answers(busy_shop):
-    with Server(busy_shop, workers=1) as server, server.client() as client:
-        first = client.post("/v1/recommend", json={"user": "u1"}).json()["release"]
+    with Server(busy_shop, workers=1) as server, server.client(key_of(busy_shop, "serve")) as client:
+        first = client.get("/v1/releases").json()["serving"]
         client.post("/v1/events", json=[event("u1", "i3")]).raise_for_status()
-        statuses, seen = set(), set()
+        statuses = set()
 
-        def serves():
-            answer = client.post("/v1/recommend", json={"user": "u1"})
+        def followed():
+            answer = client.get("/v1/releases")
             statuses.add(answer.status_code)
-            seen.add(answer.json()["release"])
-            return seen - {first}
+            return answer.json()["serving"] != first
 
-        until(serves)
+        until(followed)
         assert statuses == {200}
-        keeper = server.child("keeper-0") if any("keeper-0" in line for line in server.lines) else int(server.hear("started keeper-0").split()[-1])
+        assert client.post("/v1/recommend", json={"user": "u1"}).json()["release"] == known(busy_shop)[-1].release
+        keeper = int(server.hear("started keeper-0").split()[-1]) if not any("keeper-0" in line for line in server.lines) else server.child("keeper-0")
         assert os.sched_getscheduler(keeper) == os.SCHED_IDLE
+        status = client.get("/v1/status").json()
+        assert (status["in_charge"]["name"], status["trainings"][0]["outcome"]) == (known(busy_shop)[-1].release, "promoted")
