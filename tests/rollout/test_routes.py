@@ -90,3 +90,8 @@ def test_a_body_of_another_form_is_refused(ask, body):
 def test_without_a_standing_alarm_there_is_nothing_to_acknowledge(ask, space):
     assert ask("POST /v1/acknowledge", {"by": "ada"}) == {"standing": 0}
     assert not (space.data / "monitoring" / "asked").exists()
+
+
+def test_before_anything_was_watched_the_drift_report_is_empty(ask):
+    report = ask("GET /v1/drift")
+    assert (report["alarms"], report["streams"], report["spent"]) == ([], [], 0.0)

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from vernal.errors import RequestError
+from vernal.monitoring.drift import DriftReport
 from vernal.monitoring.watchman import Watchman
 from vernal.rollout.acknowledging import Acknowledgement, ask
 from vernal.rollout.gate import promote
@@ -40,10 +41,12 @@ class AcknowledgeAnswer(msgspec.Struct, frozen=True):
 def rollout_routes(space: RolloutSpace) -> list[Route]:
     """The routes on a space."""
     status = threaded(lambda _: status_of(space))
+    drifted = threaded(lambda _: Watchman(space, space.data / MONITORING).report())
     promoted = threaded(lambda call: put_in_charge(space, call))
     seen = threaded(lambda call: acknowledged(space, call))
     return [
         Route("GET", "/v1/status", "serve", status, "How it stands: the release in charge, the next training and why, staleness, holds.", answers=Status),
+        Route("GET", "/v1/drift", "serve", drifted, "What is not as usual, how much and since when; or how much the silence says.", answers=DriftReport),
         Route("POST", "/v1/promote", "admin", promoted, "Puts a release that passed the gate in charge.", body=PromoteRequest, answers=PromoteAnswer),
         Route("POST", "/v1/acknowledge", "admin", seen, "Says that alarms were seen and dealt with.", body=Acknowledgement, answers=AcknowledgeAnswer),
     ]
