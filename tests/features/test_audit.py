@@ -7,6 +7,7 @@ from worlds import ITEMS, random_facts
 from worlds import settings as world
 
 from vernal.clock import ManualClock
+from vernal.events.reading import read_history, type_codes
 from vernal.events.schema import Item, Kind, Slate
 from vernal.features.audit import audit
 from vernal.features.definition import compile_plan
@@ -70,3 +71,11 @@ def test_a_single_changed_bit_is_found_and_named(tmp_path: Path) -> None:
 
 def test_nothing_served_gives_an_empty_report() -> None:
     assert audit(MemoryLog(ManualClock()), None, PLAN, SETTINGS, COLUMNS).rate == 0.0
+
+
+def test_what_was_served_after_a_history_was_read_is_left_out(tmp_path: Path) -> None:
+    log = served_log(tmp_path)
+    until = log.end() // 2
+    history = read_history(log, None, type_codes(SETTINGS), until)
+    report = audit(log, None, PLAN, SETTINGS, COLUMNS, until=until, history=history)
+    assert (0 < report.slates < 30, report.mismatches) == (True, 0)

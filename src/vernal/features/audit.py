@@ -62,29 +62,31 @@ def audit(
     rungs: Collection[str] = ("full",),
     seed: int = 0,
     releases: Collection[str] | None = None,
+    until: int | None = None,
     history: History | None = None,
 ) -> AuditReport:
-    """Recomputes `settings.audit.sample` slates drawn from those above an offset.
+    """Recomputes `settings.audit.sample` slates drawn from those with offsets in (after, until].
 
     Parameters
     ----------
     columns : names of the columns of `Slate.features`; those of the plan are compared, the ranker's own are not
     rungs : rungs whose slates saw every feature
     releases : only what these answered; none = whoever answered
-    history : of the whole log, where the caller has read it already
+    history : of the log up to `until`, where the caller has read it already
 
     Slates from before the newest erasure are left out: what they saw of the erased user is gone, as ordered. Cost: one reading of the log.
     """
     erased = max((batch.last for batch in batches(log, frozenset({Kind.ERASURES}))), default=0)
-    answered = (slate for _, slate in read_slates(log, after) if releases is None or slate.release in releases)
+    told = ((offset, slate) for offset, slate in read_slates(log, after) if until is None or offset <= until)
+    answered = (slate for _, slate in told if releases is None or slate.release in releases)
     usable = [slate for slate in answered if comparable(slate, erased, len(columns), rungs)]
     chosen = np.random.default_rng(seed).permutation(len(usable))[: settings.audit.sample]
     slates = sorted((usable[place] for place in chosen), key=lambda slate: slate.item_offset)
     if not slates:
         return AuditReport(0, 0, 0, 0, [])
     if history is None:
-        until = max(max(slate.item_offset, slate.user_offset) for slate in slates)
-        history = read_history(log, archive, type_codes(settings), until)
+        newest = max(max(slate.item_offset, slate.user_offset) for slate in slates)
+        history = read_history(log, archive, type_codes(settings), newest)
     wanted = [(place, name) for place, name in enumerate(columns) if name in plan.names]
     return compared(slates, recomputed(log, plan, settings, history, slates), plan, wanted, len(columns))
 

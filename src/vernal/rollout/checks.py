@@ -115,7 +115,8 @@ def skew(space: TrainingSpace, snapshot: Snapshot, after: int) -> Check:
     """Served features recomputed from the log: none may differ. Slates above an offset, of releases under the present plan."""
     alike = {name for name in space.releases.names() if space.releases.manifest(name).lineage.plan == snapshot.plan.fingerprint}
     names = feature_names(snapshot.plan)
-    found = audit(space.log, None, snapshot.plan, snapshot.settings, names, after=after, releases=alike, history=snapshot.history)
+    end, history = snapshot.log_to, snapshot.history  # slates that are answered meanwhile saw what the snapshot does not have
+    found = audit(space.log, None, snapshot.plan, snapshot.settings, names, after=after, until=end, releases=alike, history=history)
     if not found.values:
         return missing("skew audit", "no request was served on the full rung since the release in charge was made")
     said = f"{found.mismatches:,} of {found.values:,} feature values of {found.slates:,} served requests differ from those recomputed from the log"
