@@ -97,8 +97,8 @@ def run() -> dict[str, Any]:
         notes="By default regret is 0 by definition: a release of that day is the yardstick. Budgeted: cadence 30d, max_age 45d, cool_down 1d, "
         f"budget {BUDGETED.rollout.budget} in 30 days, delta a tenth of a loss of .5; chosen on another world (staleness_jumps, seeds from 100) before the "
         "policy was run on this stream, and not changed since. It sees matured losses of the release in charge and the last 3 before it. The bar is held with "
-        "both learners or not at all: LightGBM was run first and misses it, CatBoost ages as in our study and holds it. On a stream that drifts all the time the "
-        "policy is no clear gain over a fixed cadence with as many trainings",
+        "both learners or not at all: LightGBM was run first and misses it, CatBoost ages as in our study and holds it. On a stream that drifts all the time "
+        "the policy is no clear gain over a fixed cadence with as many trainings",
     )
     return budgeted
 
