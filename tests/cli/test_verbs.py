@@ -207,3 +207,19 @@ def test_the_status_names_the_release_in_charge_and_that_nobody_has_looked_yet(v
 
 def test_with_no_alarm_there_is_nothing_to_acknowledge(vernal):
     assert vernal("acknowledge", "seen", "--by", "ada")[1].strip() == "no alarm stands"
+
+
+def test_replay_says_what_each_policy_would_have_done_and_draws_it(vernal, tmp_path):
+    status, out, err = vernal("replay", "--every", "12d", "--policy", "frozen", "--policy", "vernal", "--out", str(tmp_path), "--json")
+    assert status == 0
+    found = json.loads(out)
+    assert [row["policy"] for row in found["story"]["outcomes"]] == ["frozen", "vernal"]
+    assert len(err.splitlines()) == 2 + len(found["story"]["units"])  # reading, a line per look, the whole
+    assert json.loads((tmp_path / "replay.json").read_text()) == found["story"]
+    assert (tmp_path / "replay.svg").read_text().startswith("<svg")
+
+
+def test_replay_of_an_answer_that_was_never_given_says_so(vernal):
+    status, _, err = vernal("replay", "--rec-id", "nobody")
+    assert status == 2
+    assert "a slate in the log" in err

@@ -35,7 +35,7 @@ VERBS: Final = {
     "rollback": "put the previous release back in charge",
     "status": "the release in charge and its age, the next training and why, staleness, holds",
     "acknowledge": "say that what alarms say was seen and dealt with, so that what they hold goes on",
-    "replay": "rebuild a past answer byte for byte",
+    "replay": "run the loop over the past under several policies, or rebuild one answer byte for byte",
     "audit": "recompute served features from the log and count what differs",
     "doctor": "check the machine, the settings and everything on disk",
     "keys": "add, list and revoke API keys",

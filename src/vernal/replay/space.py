@@ -20,6 +20,7 @@ from vernal.features.definition import Plan
 from vernal.release import ReleaseStore
 from vernal.replay.past import PastLog
 from vernal.replay.ports import ReplaySpace
+from vernal.rollout.certificate import Keys, admission
 
 ROWLESS = frozenset({Kind.ITEMS, Kind.USERS, Kind.ERASURES})  # records that are no rows of a history
 
@@ -104,7 +105,7 @@ class PastSpace:
         folder.mkdir(parents=True, exist_ok=True)
         self.clock = ManualClock(at)
         self.log = PastLog(past.space.log, 0)
-        self.releases = ReleaseStore(folder / "releases", self.clock)
+        self.releases = ReleaseStore(folder / "releases", self.clock, admission(Keys(folder / "keys")))
         self.to(at)
 
     @property

@@ -9,6 +9,7 @@ Nobody is asked whether a release had seen the stretch: whoever compares knows w
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ class Backtested:
         """(n,) whose case it is, for intervals over users."""
         return self.cases.user
 
-    @property
+    @cached_property
     def quality(self) -> Mapping[str, PerCase]:
         """Accuracy per case, by release."""
         return {name: test.quality for name, test in self.tests.items()}
