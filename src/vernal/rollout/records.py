@@ -24,7 +24,9 @@ class Lines(Generic[Record]):
     >>> class Note(msgspec.Struct):
     ...     text: str
     >>> notes = Lines(Path(tempfile.mkdtemp()) / "notes.jsonl", Note)
-    >>> notes.append(Note("one")); _ = notes.path.open("a").write('{"text": "to'); notes.append(Note("two"))
+    >>> notes.append(Note("one"))
+    >>> torn = notes.path.write_bytes(notes.path.read_bytes() + b'{"text": "to')
+    >>> notes.append(Note("two"))
     >>> [note.text for note in notes.all()]
     ['one', 'two']
     """
