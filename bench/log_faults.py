@@ -5,8 +5,8 @@
 One year of the demo's groceries, a purchase being one of three events, as a till would send it: at a price of its own, at a deal, with a coupon. Events arrive
 some minutes late. From the fifth week on 60 slates a day are logged, as the release of four weeks of history would have answered households that buy that day.
 Reference: 56 days from there on; then every day to the end of the year is judged. Each fault begins at the midnight of one of three days, in a copy of the
-watchman as it stood then. Christmas Day, on which the shop is closed, is declared as a known day, and no other. `--try` breaks another day only: on it this
-file, and what a robot and a silent stream are, was written.
+watchman as it stood then. Christmas Day, on which the shop is closed, is declared as a known day, and no other. `--try` breaks four other days: on them this
+file was written, and what a robot, a silent stream and a clock that is late are.
 """
 
 import shutil
@@ -58,8 +58,8 @@ SETTINGS = parse({
 SERVED_FROM, JUDGED_FROM = 28, 84  # days of the log
 MOMENTS = (9, 12, 15, 18)  # UTC hours at which slates are asked for
 ASKED, SHOWN = 15, 10  # households at each, items in a slate
-ONSETS = ("2017-06-14", "2017-08-31", "2017-10-28")
-TRIED = ("2017-05-09",)
+ONSETS = ("2017-07-19", "2017-09-26", "2017-11-15")
+TRIED = ("2017-05-09", "2017-06-14", "2017-08-31", "2017-10-28")
 WITHIN = 2  # windows
 LAG_S, LAG_SPREAD = 120.0, 1.0  # median and log-sd of arrival after the till
 TILLS, SKEW_S = 4, 3_600  # one till in four, an hour behind

@@ -59,7 +59,7 @@ def test_gap_and_count_are_what_a_loop_over_the_users_past_gives(cut: int, name:
         newest[user] = time
 
 
-def test_hours_of_a_user_are_those_in_which_they_did_something_themselves() -> None:
+def test_hours_of_a_user_are_those_in_which_they_did_something_of_any_type() -> None:
     rows, mine = events().rows(HISTORY, 0)["view"], of("view")
     hours = {int(user): len(np.unique(HISTORY.time[HISTORY.user == user] // (3_600 * US_PER_S))) for user in np.unique(HISTORY.user)}
     assert column(rows, "hours_of_user").tolist() == [hours[user] for user in mine.user.tolist()]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from vernal.clock import ManualClock
@@ -193,3 +194,21 @@ def test_a_data_set_that_ended_long_ago_is_no_shop_that_fell_silent(tmp_path: Pa
     watchman.step(day(400))
     assert watchman.holds == ()
     assert watchman.watches["buy"].reference.last == day(36) // DAY_US
+
+
+def test_a_quarter_of_the_clocks_being_late_is_told_by_its_tail(tmp_path: Path) -> None:
+    draw = np.random.default_rng(5)
+    lag, late = draw.exponential(60.0, len(EVENTS)), draw.random(len(EVENTS)) < 0.25
+    events = [
+        msgspec.structs.replace(e, time=e.time - round((wait + 400 * (slow and e.time >= day(BROKEN))) * US_PER_S))
+        for e, wait, slow in zip(EVENTS, lag.tolist(), late.tolist(), strict=True)
+    ]
+    village = Village(tmp_path, EVENTS[:1])
+    village.log = MemoryLog(village.clock)
+    village.log.append(Kind.ITEMS, ITEMS, [0] * len(ITEMS))
+    village.log.append(Kind.EVENTS, events, [event.time for event in EVENTS])
+    watchman = village.watchman()
+    watchman.step(day(BROKEN))
+    assert watchman.holds == ()
+    watchman.step(day(BROKEN + 2))
+    assert {alarm.column for alarm in watchman.holds} & {"view.lag", "buy.lag"}

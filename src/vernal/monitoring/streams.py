@@ -116,10 +116,11 @@ class Events:
         """
         self.make_room(window)
         new_user: NDArray[np.bool_] = np.all(self.last == 0, axis=0)
-        hours, made = hours_of_users(window), {}
+        shown, made = window.type == IMPRESSION_CODE, {}
+        hours = {True: hours_of_users(window.rows(shown)), False: hours_of_users(window.rows(~shown))}  # being shown something is not doing something
         for code, name in self.types.items():
             at = np.flatnonzero(window.type == code)
-            made[name] = self.of_type(window.rows(at), code, new_user, hours, np.random.default_rng([number, code]))
+            made[name] = self.of_type(window.rows(at), code, new_user, hours[code == IMPRESSION_CODE], np.random.default_rng([number, code]))
         self.meet(window)
         return made
 
@@ -186,11 +187,10 @@ class Events:
 
 
 def hours_of_users(window: History) -> Keys:
-    """(n_users,) in how many different hours each user did something themselves: people sleep."""
-    own = window.type != IMPRESSION_CODE
-    hour = window.time[own] // (HOUR_S * US_PER_S)
+    """(n_users,) in how many different hours each user was there: people sleep."""
+    hour = window.time // (HOUR_S * US_PER_S)
     first = int(hour.min()) if len(hour) else 0
-    pairs = np.unique(window.user[own].astype(np.int64) << 32 | (hour - first))
+    pairs = np.unique(window.user.astype(np.int64) << 32 | (hour - first))
     return np.bincount(pairs >> 32, minlength=len(window.users)).astype(np.int64)
 
 

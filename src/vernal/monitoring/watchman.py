@@ -292,11 +292,12 @@ class Watchman:
 
     def grown(self, name: str, watch: Watch, number: int, changes: Sequence[Change]) -> Iterator[Alarm]:
         """What was told in the digest once and has come to be as large as a fault."""
-        held = {(raised.alarm.column, raised.alarm.statistic) for raised in self.state.alarms if raised.stream == name and raised.alarm.blocks_training}
+        held = {raised.alarm.column for raised in self.standing_alarms if raised.stream == name and raised.alarm.blocks_training}
         for j in np.flatnonzero(watch.alarmed).tolist():
             alarm = watch.alarm(number, [j], changes)
             alarm = weighed(named(alarm, name), importance_of(watch, alarm))
-            if alarm.blocks_training and (alarm.column, alarm.statistic) not in held:
+            if alarm.blocks_training and alarm.column not in held:
+                held.add(alarm.column)
                 yield alarm
 
     def note(self, name: str, number: int, summary: Summary, watch: Watch, evidence: Evidence) -> None:

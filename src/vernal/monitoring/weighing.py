@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from vernal.monitoring.alarms import Alarm, Severity, severity_of, size_of
+from vernal.monitoring.alarms import Alarm, Severity, Size, severity_of, size_of
 from vernal.monitoring.causes import Change
 from vernal.monitoring.coordinates import SHARES, Statistic
 from vernal.monitoring.evidence import NORMAL_Z, start_weight
@@ -49,13 +49,35 @@ def named(alarm: Alarm, stream: str) -> Alarm:
 
 
 def sized(alarm: Alarm, watch: Watch, summary: Summary, usual: Floats) -> Alarm:
-    """An alarm whose window moved much more than evidence, which is capped, can say, with the window's own distance from (n,) its weekday's usual."""
-    j = watch.reference.at(alarm.statistic, alarm.column)
-    value, variance = (float(part[0]) for part in watch.reference.yardstick.read(summary, [watch.reference.coordinates[j]]))
-    shift, half = value - float(usual[j]), NORMAL_Z * math.sqrt(variance + float(watch.reference.usual.wobble[j]))
-    if not abs(shift) > CAPPED * abs(alarm.size.shift):
+    """An alarm with the window's own distance from (n,) its weekday's usual, where that is much more than evidence, which is capped, can say; and told by
+    another statistic of its column where that one, for certain, is a fault and its own is not: a quarter of the clocks an hour late moves a mean little.
+    """
+    at = watch.reference.at(alarm.statistic, alarm.column)
+    size = distance(at, watch, summary, usual)
+    if abs(size.shift) > CAPPED * abs(alarm.size.shift):
+        alarm = msgspec.structs.replace(alarm, size=size)
+    if alarm.stream != Stream.QUALITY or not alarm.column or abs(alarm.size.shift) >= fault_of(alarm.statistic):
         return alarm
-    return msgspec.structs.replace(alarm, size=size_of(alarm.statistic, float(usual[j]), (shift, shift - half, shift + half)))
+    others = [j for j, c in enumerate(watch.reference.coordinates) if c.column == watch.reference.coordinates[at].column and j != at]
+    for j in others:
+        statistic, size = watch.reference.coordinates[j].statistic, distance(j, watch, summary, usual)
+        if size.low * size.high > 0 and min(abs(size.low), abs(size.high)) >= fault_of(statistic):
+            also = (str(alarm.statistic), *(each for each in alarm.also if each != statistic))
+            return msgspec.structs.replace(alarm, statistic=statistic, size=size, also=also)
+    return alarm
+
+
+def distance(j: int, watch: Watch, summary: Summary, usual: Floats) -> Size:
+    """How far a coordinate is from (n,) its usual in this window, with its 95 % interval; NaN where there are too few rows."""
+    coordinate = watch.reference.coordinates[j]
+    value, variance = (float(part[0]) for part in watch.reference.yardstick.read(summary, [coordinate]))
+    shift, half = value - float(usual[j]), NORMAL_Z * math.sqrt(variance + float(watch.reference.usual.wobble[j]))
+    return size_of(coordinate.statistic, float(usual[j]), (shift, shift - half, shift + half))
+
+
+def fault_of(statistic: Statistic) -> float:
+    """The shift from which a statistic's move is a fault."""
+    return FAULT if statistic in SHARES else LARGE
 
 
 def weighed(alarm: Alarm, importance: float = 0.0) -> Alarm:
@@ -71,8 +93,7 @@ def weighed(alarm: Alarm, importance: float = 0.0) -> Alarm:
         return alarm
     if alarm.statistic == Statistic.OUT_OF_RANGE and is_feature(alarm.column):
         return msgspec.structs.replace(alarm, stream=Stream.FEATURE, severity=severity_of(Stream.FEATURE, importance))
-    fault = FAULT if alarm.statistic in SHARES else LARGE
-    if abs(alarm.size.shift) >= fault:
+    if abs(alarm.size.shift) >= fault_of(alarm.statistic):
         return msgspec.structs.replace(alarm, severity=Severity.P1)
     return msgspec.structs.replace(alarm, stream=Stream.FEATURE, severity=Severity.P3)
 
