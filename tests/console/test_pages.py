@@ -13,6 +13,7 @@ from vernal.console.routes import console_routes
 from vernal.engines.sqlite import SqliteLog
 from vernal.events.schema import Event, Kind
 from vernal.monitoring.coordinates import SHARES
+from vernal.rollout.routes import rollout_routes
 from vernal.serving.worker import ROUTES
 
 ALL = {path: page.content.decode() for path, page in pages().items()}
@@ -39,7 +40,7 @@ def test_the_html_has_no_inline_script_or_style(path):
 @pytest.mark.parametrize("path", SCREENS)
 def test_everything_the_html_asks_for_is_served(path):
     asked = re.findall(r'(?:src|href)="(/[^"#]*)"', ALL[path])
-    served = pages().keys() | {route.path for route in ROUTES} | {"/v1/status", "/v1/drift"}
+    served = pages().keys() | {route.path for route in ROUTES} | {route.path for route in rollout_routes(None)}
     assert set(asked) - served == set()
 
 

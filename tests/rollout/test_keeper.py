@@ -48,6 +48,16 @@ def again(space, change=lambda _: None):
     return remade(space.releases, space.releases.names()[0], changed)
 
 
+class Told:
+    """A tracking store that only remembers."""
+
+    def __init__(self):
+        self.runs = []
+
+    def record(self, run):
+        self.runs.append(run)
+
+
 @pytest.fixture(scope="module")
 def trained_village(villages):
     """A village of 30 days with a release in charge, to be copied."""
@@ -115,6 +125,18 @@ def test_new_events_are_trained_on_at_the_cadence_judged_and_put_in_charge(shop)
     assert (last.outcome, last.reason, last.release) == ("promoted", decision.reason, shop.releases.champion())
     assert shop.releases.last_promotion().reason == decision.reason
     assert read_upkeep(shop.data).trainings == {"promoted": 1}
+
+
+def test_every_training_that_ended_is_told_to_the_tracker_once(shop):
+    told = Told()
+    keeper = Keeper(shop, Apprentice(shop), told)
+    shop.lives(days=2)
+    decision = keeper.tick()
+    keeper.tick()
+    [run] = told.runs
+    assert (run.release, run.outcome, run.tags["reason"]) == (shop.releases.champion(), "promoted", decision.reason)
+    assert run.certificate["verdict"] == "passed"
+    assert run.metrics["gate.latency"] > 0
 
 
 def test_propose_says_what_it_would_do_and_does_nothing(shop):

@@ -81,7 +81,7 @@ def test_names_become_ones_that_mlflow_takes():
 
 
 @needs_mlflow
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore")  # of MLflow itself
 def test_trainings_are_found_again_in_a_sqlite_store(tmp_path, store, name):
     from mlflow import MlflowClient
 
@@ -100,7 +100,7 @@ def test_trainings_are_found_again_in_a_sqlite_store(tmp_path, store, name):
 
 
 @needs_mlflow
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore")  # of MLflow itself
 def test_a_store_that_is_broken_stops_nothing(tmp_path, store, name, caplog):
     space = tracked_space(tmp_path, "sqlite:runs.db")
     (space.data / "runs.db").write_bytes(b"not a database" * 1_000)

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
 
 
 def served(file: Path, workspace: Workspace, options: argparse.Namespace, terminal: Terminal) -> Answer:
-    serving = workspace.settings.serving
+    serving, _ = workspace.settings.serving, workspace.tracker  # a store that cannot be written to is said before anything starts
     supervisor = Supervisor(
         workspace,
         command=lambda role, index: child_command(file, role, index),

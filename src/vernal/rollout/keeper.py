@@ -7,7 +7,7 @@ dies at any step goes on from its files. It knows nothing of processes, threads 
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -25,6 +25,8 @@ from vernal.rollout.rescoring import Rescoring
 from vernal.rollout.staleness import Ledger, Standing, standing
 from vernal.serving.upkeep import OUTCOMES, Upkeep, write_upkeep
 from vernal.terms import US_PER_S
+from vernal.training.ports import Outcome, Tracker, Untracked
+from vernal.training.tracking import run_of
 
 SAID_AGAIN_US: Final = 3_600 * US_PER_S  # a decision that stays the same is written down this often
 MOST_JUDGED: Final = 2  # times that a release may be judged by a keeper that dies of it
@@ -75,12 +77,13 @@ class Keeper:
     Parameters
     ----------
     hands : what trains
+    tracker : told of every training that ended
 
     One keeper at a time may look at a space.
     """
 
-    def __init__(self, space: RolloutSpace, hands: Hands) -> None:
-        self.space, self.hands = space, hands
+    def __init__(self, space: RolloutSpace, hands: Hands, tracker: Tracker | None = None) -> None:
+        self.space, self.hands, self.tracker = space, hands, tracker or Untracked()
         self.decisions, self.lines = decisions_of(space.data), trainings_of(space.data)
         self.trainings = trainings(self.lines)
         self.watchman = Watchman(space, space.data / "monitoring")
@@ -144,10 +147,12 @@ class Keeper:
         if ended is None or ended.release in known:  # a word that is older than this training
             ended = Ended(problem="The trainer died without a word.")
         outcome, note = self.outcome(training, ended)
-        self.write(msgspec.structs.replace(training, ended_at=self.space.clock.now(), release=ended.release, outcome=outcome, note=note))
+        now = self.space.clock.now()
+        self.write(msgspec.structs.replace(training, ended_at=now, release=ended.release, outcome=outcome, note=note))
+        self.tracker.record(run_of(self.space.releases, ended.release, self.space.settings, training.at, now, outcome, training.reason, note))
         self.space.releases.prune(self.space.settings.training.keep)
 
-    def outcome(self, training: Training, ended: Ended) -> tuple[Literal["promoted", "proposed", "refused", "failed"], str]:
+    def outcome(self, training: Training, ended: Ended) -> tuple[Outcome, str]:
         """What becomes of what a training made, and why; a judgement that a kill cut short is made again."""
         releases, name = self.space.releases, ended.release
         if ended.problem:

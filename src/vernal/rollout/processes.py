@@ -21,6 +21,7 @@ from vernal.errors import StateError, VernalError
 from vernal.rollout.keeper import Ended, Keeper
 from vernal.rollout.ports import RolloutSpace
 from vernal.serving.children import Child, stand_last
+from vernal.training.ports import Tracker
 from vernal.training.train import train
 
 KEEPER: Final = "keeper"
@@ -30,6 +31,9 @@ log = logging.getLogger("vernal.rollout")
 
 class Place(RolloutSpace, Protocol):
     """A space whose roles are locked; `app.Workspace` is one."""
+
+    @property
+    def tracker(self) -> Tracker: ...
 
     def exclusive(self, role: str) -> AbstractContextManager[IO[str]]: ...
 
@@ -44,7 +48,7 @@ def keep(place: Place, child: Child, trainer: list[str]) -> None:
     stood_behind(place, child)
     pause = duration_s(place.settings.rollout.look)
     with place.exclusive(KEEPER):
-        keeper = Keeper(place, TrainerProcess(place, child, trainer))
+        keeper = Keeper(place, TrainerProcess(place, child, trainer), place.tracker)
         child.say_ready()
         while True:
             look(keeper)
