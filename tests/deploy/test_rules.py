@@ -10,7 +10,8 @@ from typing import get_args
 
 import pytest
 
-from vernal.config import Settings
+from vernal.cli import parser_of
+from vernal.config import Settings, explain
 from vernal.serving.alerts import ALERTS
 from vernal.serving.meters import Topic
 from vernal.serving.metrics import GAUGES, layout, limits
@@ -81,6 +82,14 @@ def test_every_topic_has_alerts_and_every_alert_says_what_to_do():
         assert alert.says.endswith(".")
         assert len(alert.do) > 40
         assert bool(alert.value) == ("{}" in alert.says), alert.name
+
+
+def test_what_to_do_names_only_verbs_and_settings_that_exist():
+    text = " ".join(f"{alert.says} {alert.do}" for alert in ALERTS)
+    for words in re.findall(r"`vernal ([^`]+)`", text):
+        verb, *more = words.split()
+        parser_of(verb).parse_args(more)
+    assert set(re.findall(r"\b(?:serving|rollout|retrieval)\.\w+", text)) <= {key.path for key in explain()}
 
 
 def test_drift_of_an_ordinary_feature_never_pages():

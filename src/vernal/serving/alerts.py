@@ -200,7 +200,7 @@ ALERTS: Final = (
     Alert(
         "VernalDrift", "drift", "critical", largest('vernal_drift_alarms{severity="P1"}'), "0", "", "number",
         "Data or outcomes are not as usual: {} alarms to look at now.",
-        f"{LOOK} Put it right, then `vernal drift --acknowledge`.",
+        f"{LOOK} Put it right, then `vernal acknowledge`.",
         fires={'vernal_drift_alarms{severity="P1"}': "0x20 2x80"},
         quiet={'vernal_drift_alarms{severity="P1"}': "0x100", 'vernal_drift_alarms{severity="P3"}': "9x100"},
         value="2",
@@ -216,7 +216,7 @@ ALERTS: Final = (
     Alert(
         "VernalTrainingHeld", "drift", "warning", "vernal_training_held", "0", "1h", "number",
         "Training and promotion are held, because broken data must not be learnt; the release in charge gets older.",
-        f"{LOOK} Put it right, then `vernal drift --acknowledge` lets training go on.",
+        f"{LOOK} Put it right, then `vernal acknowledge` lets training go on.",
         fires={"vernal_training_held": "0x20 1x80"},
         quiet={"vernal_training_held": "0x20 1x50 0x30"},
     ),
