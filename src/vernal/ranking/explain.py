@@ -48,6 +48,7 @@ SCORES = {  # retrieval scores as what they measure; a score and its share of th
     "content": "how much it resembles what you chose",
     "fresh": "how new it is",
 }
+SETTING = {"hour": "the hour of the day", "weekday": "the day of the week", "ring": "how much is known of you"}  # of a request
 OPENING = {RANKED: "It is", FRESH: "Shown to learn who likes it: it is", PINNED: "Placed first: it is"}
 RECENT = "what you chose recently"
 
@@ -120,12 +121,14 @@ def joined(parts: Sequence[str]) -> str:
 def spoken(feature: str) -> str:
     """A feature's name as words.
 
-    >>> spoken("pair_history.count.window_30d"), spoken("retrieval.ials_last"), spoken("retrieval.ials_last.share")
-    ('pair history count (last 30d)', 'how close it is to your last choice', 'how close it is to your last choice')
+    >>> spoken("pair_history.count.window_30d"), spoken("retrieval.ials_last"), spoken("context.ring")
+    ('pair history count (last 30d)', 'how close it is to your last choice', 'how much is known of you')
     """
     view, _, rest = feature.partition(".")
     kind, _, reach = rest.partition(".")
     if view == "retrieval":
         return SCORES[kind]
+    if view == "context":
+        return SETTING[kind]
     words = f"{view} {kind}".replace("_", " ").strip()
     return f"{words} ({reach.replace('window_', 'last ')})" if reach else words
