@@ -56,7 +56,7 @@ def sized(alarm: Alarm, watch: Watch, summary: Summary, usual: Floats) -> Alarm:
     size = distance(at, watch, summary, usual)
     if abs(size.shift) > CAPPED * abs(alarm.size.shift):
         alarm = msgspec.structs.replace(alarm, size=size)
-    if alarm.stream != Stream.QUALITY or not alarm.column or abs(alarm.size.shift) >= fault_of(alarm.statistic):
+    if alarm.stream != Stream.QUALITY or not alarm.column or is_feature(alarm.column) or abs(alarm.size.shift) >= fault_of(alarm.statistic):
         return alarm
     others = [j for j, c in enumerate(watch.reference.coordinates) if c.column == watch.reference.coordinates[at].column and j != at]
     for j in others:
