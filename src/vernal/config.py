@@ -19,6 +19,10 @@ from msgspec import Meta
 
 from vernal.errors import ConfigError
 
+Language = Literal[
+    "", "arabic", "danish", "dutch", "english", "finnish", "french", "german", "greek", "hungarian", "italian", "norwegian", "portuguese", "romanian",
+    "russian", "spanish", "swedish", "tamil", "turkish"
+]  # fmt: skip
 UNITS_S = {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
@@ -226,6 +230,15 @@ class Rollout(Section, frozen=True, kw_only=True):
     keep: Annotated[int, about("retired releases that are scored again on new days, to know the price of age", ge=0)] = 3
 
 
+class Search(Section, frozen=True, kw_only=True):
+    language: Annotated[Language, about('language of the catalogue, whose stemmer and stop words are used; "" = neither')] = "english"
+    encoder: Annotated[str, about('what turns text into vectors: "lsa" learns it from the catalogue; empty = words alone')] = "lsa"
+    dim: Annotated[int, about("dimension of learned text vectors", ge=8, le=1024)] = 256
+    semantic_share: Annotated[Annotated[float, Meta(ge=0, le=1)] | None, about("weight of meaning beside words, 0..1; none = tuned at training")] = None
+    judgements: Annotated[str, about("file of judged queries that training tunes by, relative to vernal.toml; empty = clicks")] = ""
+    synonyms: Annotated[dict[str, list[str]], about("words of a query -> what they may mean as well")] = {}
+
+
 class Settings(Section, frozen=True, kw_only=True):
     """The whole of vernal.toml."""
 
@@ -242,6 +255,7 @@ class Settings(Section, frozen=True, kw_only=True):
     audit: Audit = Audit()
     monitoring: Monitoring = Monitoring()
     rollout: Rollout = Rollout()
+    search: Search = Search()
 
     def scenario(self, name: str) -> Scenario:
         """The settings of a scenario; `home` and `similar` exist without being named."""
@@ -396,6 +410,8 @@ def effect_of(hint: Any) -> str:
 
 
 def kind_of(kind: Any) -> str:
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return " | ".join("None" if arm is types.NoneType else kind_of(bare(arm)) for arm in typing.get_args(kind))
     return kind.__name__ if isinstance(kind, type) and typing.get_origin(kind) is None else re.sub(r"typing\.", "", str(kind))
 
 
