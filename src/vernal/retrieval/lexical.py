@@ -1,0 +1,565 @@
+"""Search by words: a text index that one process writes while any number read, and the hits, suggestions, counts and marks that come of it.
+
+An item is one flat text: title, text and the values it can be filtered by. It is found by BM25 over stems; a word that no item has is taken for the words
+written almost like it. Items are the log's item numbers throughout.
+"""
+
+import re
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import NamedTuple, TypeVar
+
+import msgspec
+import numpy as np
+from tantivy import Document, Index, Occur, Query, Schema, SchemaBuilder, Searcher
+
+from vernal.config import Settings
+from vernal.errors import StateError
+from vernal.retrieval.analysis import Analyser, Wanted, Word, encodable
+from vernal.retrieval.linear import F32, I32
+from vernal.retrieval.spelling import ONE_FROM, Spelling
+from vernal.retrieval.textfiles import META, SEAL, Seal, Stamp, checked, complain, complained_of, current, digest, items_of, make_current, next_index, stamps
+
+T = TypeVar("T")
+FORMAT = 1
+NUMBER, TEXT, SURFACE, TITLE, FIRST, WHOLE, PAIR = "number", "text", "surface", "title", "first", "whole", "pair"
+STEMS, PLAIN = "stems", "plain"  # names of the analysers
+HEAP_BYTES = 50_000_000
+MOST_WORDS_KNOWN = 300_000  # most frequent words that misspelt ones are compared with
+SPELLING_S = 60.0  # words that came in meanwhile are not yet compared with
+MOST_CORRECTIONS = 5
+MISTAKE = 0.7  # what a hit by a corrected word counts, per mistake
+MOST_TIES = 2_048  # hits of equal score that are put in the order of their numbers
+MOST_TYPED, MOST_TYPED_WORDS = 200, 12  # characters and words of a beginning that are looked at
+MOST_SUGGESTED = 2_048  # titles with this beginning that are put in order; of more, the popular ones
+MOST_POPULAR = 256
+FEW = 16  # pairs of a clause that are looked up one by one
+MOST_MARKED = 4_000  # characters of a text in which the best passage is looked for
+
+Clauses = Sequence[Sequence[str]]  # all must hold; one holds for items with any of its pairs
+
+
+class Hits(NamedTuple):
+    """Items found, best first; equal scores in the order of their numbers."""
+
+    item: I32  # (n,)
+    score: F32  # (n,)
+
+
+class Piece(NamedTuple):
+    """A part of a text, which the query found or not."""
+
+    text: str
+    found: bool
+
+
+def pair(attribute: str, value: str) -> str:
+    """An attribute's value as the index knows it."""
+    return f"{attribute}={value}"
+
+
+def shape() -> Schema:
+    """Fields of the index; nothing is stored."""
+    return (
+        SchemaBuilder()
+        .add_integer_field(NUMBER, indexed=True, fast=True)
+        .add_text_field(TEXT, tokenizer_name=STEMS, index_option="freq")
+        .add_text_field(SURFACE, tokenizer_name=PLAIN, index_option="basic")
+        .add_text_field(TITLE, tokenizer_name=PLAIN, index_option="freq")
+        .add_text_field(FIRST, tokenizer_name="raw", index_option="basic")
+        .add_text_field(WHOLE, tokenizer_name="raw", index_option="basic")
+        .add_text_field(PAIR, tokenizer_name="raw", index_option="basic", fast=True)
+        .build()
+    )
+
+
+SHAPE = shape()
+
+
+def fingerprint(settings: Settings) -> str:
+    """What decides the content of an index, beside the catalogue."""
+    return digest(msgspec.json.encode([FORMAT, settings.search.language, settings.items.attributes]))
+
+
+def opened(directory: Path, analyser: Analyser) -> Index:
+    """The index in a directory; an empty one is made where there is none.
+
+    Raises
+    ------
+    StateError
+        Its files are no index of ours.
+    """
+    try:
+        index = Index(SHAPE, path=str(directory))
+    except (ValueError, OSError) as error:
+        raise StateError.damaged(directory, str(error)) from None
+    index.register_tokenizer(STEMS, analyser.full)
+    index.register_tokenizer(PLAIN, analyser.plain)
+    index.config_reader("manual", 1)
+    return index
+
+
+class LexicalWriter:
+    """Writes the text index of a folder. One process at a time.
+
+    Goes on with the current index, if it is whole and was made with these settings; else it makes a new one, which readers see from its first complete
+    commit on. `offset` says what the index reflects: records after it are to be put (again).
+
+    Parameters
+    ----------
+    folder : where indexes are kept
+    settings : `search.language` and `items.attributes` decide what an index is made of
+    anew : make a new one in any case
+
+    Cost: 0.1 ms per put of 200 words, in a thread of its own; 20-100 ms per commit (the disk).
+    """
+
+    def __init__(self, folder: Path, settings: Settings, *, anew: bool = False) -> None:
+        self.folder, self.settings, self.analyser = folder, fingerprint(settings), Analyser.of(settings.search)
+        self.offset, self.files = 0, dict[str, Stamp]()
+        found = None if anew else current(folder)
+        if found is None or not self.go_on(found):
+            self.begin()
+
+    def go_on(self, directory: Path) -> bool:
+        """Opens the current index, unless it is damaged or of other settings."""
+        try:
+            seal, meta = Seal.read(directory), read_meta(directory)
+            if seal.settings != self.settings or digest(meta) != seal.meta:
+                return False
+            self.files = checked(directory, meta, {})
+            self.open(directory)
+        except StateError:
+            return False
+        self.offset, self.sealed, self.stamp, self.is_new = seal.offset, seal, Stamp.of(directory / META), False
+        return complained_of(self.folder) != directory.name
+
+    def begin(self) -> None:
+        """Makes a new, empty index; what others left unfinished is removed."""
+        kept = current(self.folder)
+        self.open(next_index(self.folder))
+        self.offset, self.sealed, self.is_new = 0, None, True
+        remove_others(self.folder, {self.directory, kept})
+
+    def open(self, directory: Path) -> None:
+        self.directory, self.index = directory, opened(directory, self.analyser)
+        try:
+            self.writer = self.index.writer(HEAP_BYTES, 1)
+        except ValueError as error:
+            raise StateError.in_use(directory, error) from None
+
+    sealed: Seal | None
+    stamp: Stamp | None  # of meta.json
+
+    def put(self, number: int, title: str, text: str, pairs: Iterable[str] = ()) -> None:
+        """Adds an item, or replaces it whole.
+
+        Parameters
+        ----------
+        pairs : "attribute=value", for filters and counts; values are words of the item, too
+        """
+        self.delete(number)
+        document, pairs = Document(), list(pairs)
+        flat = "\n".join([title, text, *(one.partition("=")[2] for one in pairs)])
+        words = self.analyser.surfaces(title)
+        document.add_integer(NUMBER, number)
+        for field, content in ((TEXT, flat), (SURFACE, flat), (TITLE, title), (FIRST, words[0] if words else ""), (WHOLE, " ".join(words))):
+            document.add_text(field, encodable(content))
+        for one in pairs:
+            document.add_text(PAIR, encodable(one))
+        self.writer.add_document(document)
+
+    def delete(self, number: int) -> None:
+        """Removes an item; one that is not there stays away."""
+        self.writer.delete_documents_by_term(NUMBER, number)
+
+    def commit(self, offset: int, *, complete: bool = True) -> None:
+        """Makes everything put so far durable and visible.
+
+        Parameters
+        ----------
+        offset : newest log offset that was put
+        complete : whether a new index may take the place of the current one
+
+        A crash in between leaves the seal of the commit before: the next writer then makes a new index.
+        """
+        self.writer.commit()
+        self.offset = offset
+        self.seal()
+        if complete and self.is_new:
+            make_current(self.directory)
+            self.is_new = False
+            remove_others(self.folder, {self.directory})
+
+    def seal(self) -> None:
+        """Vouches for the files as they are now."""
+        self.stamp, meta = Stamp.of(self.directory / META), read_meta(self.directory)
+        self.files = stamps(self.directory, meta, self.files)
+        self.sealed = Seal(offset=self.offset, settings=self.settings, meta=digest(meta), items=items_of(meta, self.directory / META))
+        self.sealed.write(self.directory)
+
+    @property
+    def merged(self) -> bool:
+        """Whether segments were merged in the background since the index was sealed. Cost: 5 us."""
+        return self.sealed is not None and Stamp.of(self.directory / META) != self.stamp
+
+    def tend(self) -> None:
+        """Vouches for segments merged in the background; looks for files that somebody else wrote, or that a reader found damaged.
+
+        Raises
+        ------
+        StateError
+            The index is damaged; a new one must be made.
+
+        Cost: 2 us a file.
+        """
+        if self.sealed is None:
+            return
+        if complained_of(self.folder) == self.directory.name:
+            raise StateError.damaged(self.directory, "a reader found it so")
+        meta = read_meta(self.directory)
+        if Seal.read(self.directory) != self.sealed or items_of(meta, self.directory / META) != self.sealed.items:
+            raise StateError.damaged(self.directory / META, "written by somebody else")
+        try:
+            checked(self.directory, meta, stamps(self.directory, meta, self.files))
+        except StateError:
+            if read_meta(self.directory) == meta:  # else a merge ended meanwhile, and its files are looked at next time
+                raise
+            return
+        if digest(meta) != self.sealed.meta:
+            self.seal()
+
+    def close(self) -> None:
+        """Gives the index up to the next writer; what was not committed is lost."""
+        del self.writer
+
+
+class View(NamedTuple):
+    """The index as of one commit."""
+
+    source: Index
+    searcher: Searcher
+    spelling: Spelling
+    spelt: float  # time.monotonic() at which the words were read
+    files: dict[str, Stamp]
+
+
+class Lexical:
+    """Reads the text index of a folder; any number of processes may.
+
+    Everything but `refresh` raises StateError while there is no whole index to read (`ready` says so).
+
+    Parameters
+    ----------
+    folder, settings : as of the writer
+
+    Example
+    -------
+    >>> import tempfile
+    >>> settings, folder = Settings(), Path(tempfile.mkdtemp())
+    >>> writer, lexical = LexicalWriter(folder, settings), Lexical(folder, settings)
+    >>> writer.put(7, "The Godfather", "A family of gangsters.", [pair("genre", "crime")])
+    >>> writer.put(9, "Goodfellas", "Gangsters again.", [pair("genre", "crime"), pair("genre", "drama")])
+    >>> writer.commit(offset=2)
+    >>> lexical.refresh(), lexical.refresh()
+    (True, False)
+    >>> lexical.search("family gangster", 10).item.tolist(), lexical.search("gangster", 10, [["genre=drama"]]).item.tolist()
+    ([7, 9], [9])
+    >>> lexical.search("godfahter", 10).item.tolist(), lexical.suggest("good", 5).tolist()
+    ([7], [9])
+    >>> lexical.facets("gangster", ["genre"])
+    {'genre': [('crime', 2), ('drama', 1)]}
+    >>> writer.close()
+    """
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.folder, self.settings, self.analyser = folder, fingerprint(settings), Analyser.of(settings.search)
+        self.view: View | None = None
+        self.seen: tuple[Path, Stamp] | None = None
+        self.directory: Path | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self.view is not None
+
+    def refresh(self) -> bool:
+        """Takes what was committed last; false when there is nothing newer, or not yet. For a thread of its own: new files are read whole.
+
+        Raises
+        ------
+        StateError
+            The index is damaged. The writer is told, and nothing is found until it has made another.
+
+        Cost: 10 us when nothing is new; else 0.2 ms and as `textfiles.checked`, and once a minute 0.2 s for 100,000 words.
+        """
+        directory = current(self.folder)
+        stamp = Stamp.of(directory / SEAL) if directory else None
+        if directory is None or stamp is None or (directory, stamp) == self.seen:
+            return False
+        try:
+            view = self.taken(directory)
+        except StateError:
+            if current(self.folder) != directory or Stamp.of(directory / SEAL) != stamp:
+                return False  # the writer was at it
+            self.view, self.seen = None, (directory, stamp)
+            complain(directory)
+            raise
+        if view is None:
+            return False
+        self.view, self.directory, self.seen = view, directory, (directory, stamp)
+        return True
+
+    def taken(self, directory: Path) -> View | None:
+        """The index in a directory as of its seal; none while it is being written, or when it was made with other settings."""
+        seal, meta = Seal.read(directory), read_meta(directory)
+        if seal.settings != self.settings:
+            self.view = None
+            return None
+        if digest(meta) != seal.meta:
+            if written(directory / META) < written(directory / SEAL):
+                raise StateError.damaged(directory / META, "its sha256 differs from the seal")
+            return None
+        old = self.view if self.directory == directory else None
+        files = checked(directory, meta, old.files if old else {})
+        index = old.source if old else opened(directory, self.analyser)
+        try:
+            index.reload()
+        except ValueError as error:
+            raise StateError.damaged(directory, str(error)) from None
+        if read_meta(directory) != meta:
+            return None
+        searcher = index.searcher()
+        if old and monotonic() - old.spelt < SPELLING_S:
+            return View(index, searcher, old.spelling, old.spelt, files)
+        return View(index, searcher, Spelling(searcher.terms_with_prefix(SURFACE, "", limit=MOST_WORDS_KNOWN)), monotonic(), files)
+
+    def search(self, q: str, k: int, clauses: Clauses = ()) -> Hits:
+        """The k items that a query finds best.
+
+        Parameters
+        ----------
+        clauses : per clause the pairs ("attribute=value") of which an item must have one
+
+        Cost: 0.1-0.3 ms.
+        """
+        return self.asked(lambda view: best(view, narrowed(self.meant(q, view), clauses), k))
+
+    def scores(self, q: str, items: I32) -> F32:
+        """The score of each of these items for a query; 0 where it does not find them."""
+        made = np.zeros(len(items), np.float32)
+        if len(items):
+            wanted = Query.term_set_query(SHAPE, NUMBER, items.tolist())
+            found = self.asked(lambda view: best(view, narrowed(self.meant(q, view), (), wanted), len(items)))
+            order = np.argsort(found.item)
+            at = np.minimum(np.searchsorted(found.item, items, sorter=order), max(len(order) - 1, 0))
+            if len(order):
+                hit = found.item[order[at]] == items
+                made[hit] = found.score[order[at]][hit]
+        return made
+
+    def suggest(self, typed: str, k: int, popularity: F32 | None = None, clauses: Clauses = ()) -> I32:
+        """Items whose titles have every word typed so far; the last one may go on. Those typed in full come first, then those that begin so.
+
+        Parameters
+        ----------
+        popularity : (n_items,) by which equals are ordered
+        clauses : as in `search`
+
+        Cost: 0.1-2 ms.
+        """
+        words = self.analyser.surfaces(typed[:MOST_TYPED])[:MOST_TYPED_WORDS]
+        if not words:
+            return np.empty(0, np.int32)
+        goes_on = typed[:MOST_TYPED][-1].isalnum()
+        return self.asked(lambda view: suggested(view, words, goes_on, clauses, popularity)[:k])
+
+    def facets(self, q: str, attributes: Sequence[str], k: int = 10, clauses: Clauses = ()) -> dict[str, list[tuple[str, int]]]:
+        """The k most frequent values of attributes among the items that a query finds (all, if it is empty), with their counts."""
+        counts = {name: {"terms": {"field": PAIR, "size": k, "include": f"{re.escape(name)}=.*"}} for name in attributes}
+        found = self.asked(
+            lambda view: view.searcher.aggregate(narrowed(self.meant(q, view) if q.strip() else Query.all_query(), clauses), counts) if counts else {}
+        )
+        return {
+            name: sorted(((one["key"].removeprefix(f"{name}="), one["doc_count"]) for one in found[name]["buckets"]), key=lambda one: (-one[1], one[0]))
+            for name in attributes
+        }
+
+    def highlights(self, q: str, title: str, text: str, most: int = 200) -> tuple[list[Piece], list[Piece]]:
+        """The title, and the passage of a text where most words of a query are, in pieces that are words of it or not.
+
+        Parameters
+        ----------
+        most : characters of the passage
+
+        Cost: 0.5 us a word of the text.
+        """
+        view = self.view
+        words = [word for wanted in self.analyser.query(q) for word in wanted.words]
+        others = {stem for wanted in self.analyser.query(q) for other in wanted.others for stem in other}
+        corrected = {stem for word in words for stem in (self.corrections(word, view) if view and not view.searcher.doc_freq(TEXT, word.stem) else ())}
+        asked = {word.stem for word in words} | others | corrected
+        text = text[:MOST_MARKED]
+        in_title, in_text = ([place for place in self.analyser.places(whole) if place[0] in asked] for whole in (title, text))
+        begin, end = passage(text, in_text, most)
+        return pieces(title, in_title, 0, len(title)), pieces(text, in_text, begin, end)
+
+    def meant(self, q: str, view: View) -> Query:
+        """What a query asks the index: any of its words; titles only, when they are all stop words."""
+        wanted = self.analyser.query(q)
+        if not wanted:
+            return any_of([term(TITLE, word) for word in self.analyser.surfaces(q[:MOST_TYPED])])
+        return any_of([self.meaning(one, view) for one in wanted])
+
+    def meaning(self, wanted: Wanted, view: View) -> Query:
+        """A word, or what else it may mean."""
+        own = any_of([self.spelt(word, view) for word in wanted.words])
+        return either([own, *(all_of([term(TEXT, word) for word in other]) for other in wanted.others if other)])
+
+    def spelt(self, word: Word, view: View) -> Query:
+        """A word, or those that it is perhaps a misspelling of."""
+        if view.searcher.doc_freq(TEXT, word.stem):
+            return term(TEXT, word.stem)
+        return either([Query.boost_query(term(TEXT, stem), MISTAKE**mistakes) for stem, mistakes in self.corrections(word, view).items()])
+
+    def corrections(self, word: Word, view: View) -> dict[str, int]:
+        """Stem -> mistakes, of what a word no item has may have been meant as."""
+        near = view.spelling.near(word.surface)[:MOST_CORRECTIONS]
+        return {stem: one.mistakes for one in reversed(near) for stem in self.analyser.stems(one.word)}
+
+    def asked(self, ask: Callable[[View], T]) -> T:
+        """What the index answers.
+
+        Raises
+        ------
+        StateError
+            There is none, or it broke on the question.
+        """
+        view = self.view
+        if view is None:
+            raise StateError.damaged(self.folder, "no text index that can be read")
+        try:
+            return ask(view)
+        except ValueError as error:
+            raise self.broken(error) from None
+        except BaseException as error:
+            if type(error).__name__ == "PanicException":  # Rust's, and of no class that can be imported
+                raise self.broken(error) from None
+            raise
+
+    def broken(self, error: BaseException) -> StateError:
+        self.view = None
+        if self.directory:
+            complain(self.directory)
+        return StateError.damaged(self.folder, str(error))
+
+
+def best(view: View, query: Query, k: int) -> Hits:
+    """The k best items of a query; some more are looked at while the last ones are equal."""
+    limit = k + 1
+    while True:
+        hits = view.searcher.search(query, limit, count=False).hits
+        if len(hits) < limit or hits[-1][0] < hits[k - 1][0] or limit > MOST_TIES:
+            break
+        limit *= 4
+    scores = np.array([score for score, _ in hits], np.float32)
+    numbers = np.array(view.searcher.fast_field_values(NUMBER, [at for _, at in hits]), np.int32)
+    order = np.lexsort((numbers, -scores))[:k]
+    return Hits(numbers[order], scores[order])
+
+
+def suggested(view: View, words: list[str], goes_on: bool, clauses: Clauses, popularity: F32 | None) -> I32:
+    """Items by what was typed; with a mistake in it, if there are none without."""
+    for mistakes in (0, 1):
+        query = narrowed(beginning(words, goes_on, mistakes), clauses)
+        found = best(view, query, MOST_SUGGESTED)
+        if popularity is not None and len(found.item) == MOST_SUGGESTED:
+            popular = np.argpartition(-popularity, min(MOST_POPULAR, len(popularity) - 1))[:MOST_POPULAR]
+            most = best(view, all_of([query, Query.const_score_query(Query.term_set_query(SHAPE, NUMBER, popular.tolist()), 0.0)]), MOST_POPULAR)
+            found = Hits(*(np.concatenate(pair) for pair in zip(most, found, strict=True)))
+        if len(found.item):
+            break
+    items, first = np.unique(found.item, return_index=True)
+    liked = np.zeros(len(items)) if popularity is None else np.where(items < len(popularity), popularity[np.minimum(items, len(popularity) - 1)], 0)
+    return items[np.lexsort((items, -liked, -found.score[first]))]
+
+
+def beginning(words: list[str], goes_on: bool, mistakes: int) -> Query:
+    """Titles with all of the words, the last one perhaps only begun: score 3 where it is the whole title, 2 where it is how the title begins, else 1."""
+    last = len(words) - 1
+    every = all_of([typed(TITLE, word, goes_on and at == last, mistakes if len(word) >= ONE_FROM else 0) for at, word in enumerate(words)])
+    starts = typed(FIRST, words[0], goes_on, 0) if len(words) == 1 else typed(WHOLE, " ".join(words), True, 0)
+    better = [(Occur.Should, Query.const_score_query(one, 1.0)) for one in (starts, term(WHOLE, " ".join(words)))]
+    return Query.boolean_query([(Occur.Must, Query.const_score_query(every, 1.0)), *better])
+
+
+def typed(field: str, word: str, goes_on: bool, mistakes: int) -> Query:
+    return Query.fuzzy_term_query(SHAPE, field, word, mistakes, True, goes_on) if goes_on or mistakes else term(field, word)
+
+
+def passage(text: str, places: Sequence[tuple[str, int, int]], most: int) -> tuple[int, int]:
+    """The stretch of a text, whole words of at most so many characters, that has the most of the words found in it."""
+    if len(text) <= most:
+        return 0, len(text)
+    begins = [start for _, start, _ in places] or [0]
+    begin = max(begins, key=lambda at: (len({stem for stem, start, end in places if at <= start and end <= at + most}), -at))
+    begin = max(0, min(begin - most // 8, len(text) - most))
+    begin = text.find(" ", begin) + 1 if begin else 0
+    end = text.rfind(" ", begin, begin + most + 1) if begin + most < len(text) else len(text)
+    return begin, end if end > begin else min(begin + most, len(text))
+
+
+def pieces(text: str, places: Sequence[tuple[str, int, int]], begin: int, end: int) -> list[Piece]:
+    """A stretch of a text, cut where words were found; joined they are the stretch."""
+    made, at = [], begin
+    for _, start, stop in places:
+        if at <= start and stop <= end:
+            made += [Piece(text[at:start], False), Piece(text[start:stop], True)]
+            at = stop
+    return [piece for piece in [*made, Piece(text[at:end], False)] if piece.text]
+
+
+def term(field: str, word: str) -> Query:
+    return Query.term_query(SHAPE, field, word, "freq")
+
+
+def any_of(queries: Sequence[Query]) -> Query:
+    """What any of the queries finds; scores add up."""
+    return queries[0] if len(queries) == 1 else Query.boolean_query([(Occur.Should, query) for query in queries])
+
+
+def all_of(queries: Sequence[Query]) -> Query:
+    return queries[0] if len(queries) == 1 else Query.boolean_query([(Occur.Must, query) for query in queries])
+
+
+def either(queries: Sequence[Query]) -> Query:
+    """What any of the queries finds; the best score counts."""
+    return queries[0] if len(queries) == 1 else Query.disjunction_max_query(queries)
+
+
+def narrowed(query: Query, clauses: Clauses, wanted: Query | None = None) -> Query:
+    """A query among the items that hold every clause; scores stay."""
+    needed = [any_of([term(PAIR, one) for one in pairs]) if len(pairs) <= FEW else Query.term_set_query(SHAPE, PAIR, list(pairs)) for pairs in clauses]
+    needed += [wanted] if wanted else []
+    return all_of([query, *(Query.const_score_query(one, 0.0) for one in needed)])
+
+
+def read_meta(directory: Path) -> bytes:
+    try:
+        return (directory / META).read_bytes()
+    except FileNotFoundError:
+        raise StateError.damaged(directory / META, "missing") from None
+
+
+def written(path: Path) -> int:
+    """When a file was last written, ns; 0 = there is none."""
+    stamp = Stamp.of(path)
+    return stamp.mtime_ns if stamp else 0
+
+
+def remove_others(folder: Path, kept: set[Path | None]) -> None:
+    """Removes all indexes but these; maps that are open stay valid."""
+    for path in folder.iterdir():
+        if path.name.isdigit() and path not in kept:
+            shutil.rmtree(path, ignore_errors=True)
