@@ -14,6 +14,7 @@ VernalError
 │   └── GateError      V61x  a release that must not serve: refused, not judged, or with a certificate that does not hold
 ├── TrainingError      V7xx  too little or unusable history
 ├── EnvironmentProblem V8xx  the machine: missing extra, port in use
+│   └── EncoderError   V81x  a model that makes vectors of text: away, slow, or of another form; search goes on by words
 └── MonitoringError    V9xx  rows or baselines that cannot be judged as asked
 
 Message form: `<what> <where>: got <value>; expected <rule>.` and, on its own line, `Hint: <command or edit>.`
@@ -304,6 +305,18 @@ class EnvironmentProblem(VernalError):
     @classmethod
     def port_in_use(cls, host: str, port: int) -> Self:
         return cls("EnvironmentProblem", where=f"{host}:{port}", got="a port in use", expected="a free port", hint="choose another with serving.port or --port")
+
+
+class EncoderError(EnvironmentProblem):
+    code = "V810"
+
+    @classmethod
+    def away(cls, where: str, why: str) -> Self:
+        return cls("EncoderError", where=where, got=why, expected="vectors", hint="start the endpoint, or change search.encoder; search goes on by words")
+
+    @classmethod
+    def other_form(cls, where: str, got: object, expected: str) -> Self:
+        return cls("EncoderError", where=where, got=got, expected=expected, hint="run `vernal train`: vectors of another model cannot be compared")
 
 
 class MonitoringError(VernalError):
