@@ -110,7 +110,7 @@ def test_a_release_without_it_has_none_and_one_of_another_model_is_refused(tmp_p
     fitted(Flat(4), "flat").save(draft := store.draft())
     release = store.commit(draft, LINEAGE, {})
     assert Semantic.load(release, str.split, {"flat": Flat(4)}.__getitem__).encoder.dim == 4
-    with pytest.raises(EncoderError, match="expected 'flat'"):
+    with pytest.raises(EncoderError, match="expected flat"):
         Semantic.load(release, str.split, {"flat": Flat(4, "newer")}.__getitem__)
 
 

@@ -18,6 +18,7 @@ from tantivy import Document, Index, Occur, Query, Schema, SchemaBuilder, Search
 from vernal.config import Settings
 from vernal.errors import StateError
 from vernal.retrieval.analysis import Analyser, Wanted, Word, encodable
+from vernal.retrieval.hits import Hits
 from vernal.retrieval.linear import F32, I32
 from vernal.retrieval.spelling import ONE_FROM, Spelling
 from vernal.retrieval.textfiles import META, SEAL, Seal, Stamp, checked, complain, complained_of, current, digest, items_of, make_current, next_index, stamps
@@ -39,13 +40,6 @@ FEW = 16  # pairs of a clause that are looked up one by one
 MOST_MARKED = 4_000  # characters of a text in which the best passage is looked for
 
 Clauses = Sequence[Sequence[str]]  # all must hold; one holds for items with any of its pairs
-
-
-class Hits(NamedTuple):
-    """Items found, best first; equal scores in the order of their numbers."""
-
-    item: I32  # (n,)
-    score: F32  # (n,)
 
 
 class Piece(NamedTuple):
