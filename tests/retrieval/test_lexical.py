@@ -73,6 +73,11 @@ def test_an_item_with_more_of_the_words_comes_first(lexical):
     assert hits.score[0] > hits.score[1] > 0
 
 
+@pytest.mark.parametrize("q", ["good wife", "The good wives", "good wfie"])
+def test_an_item_whose_title_is_the_query_comes_first(lexical, q):
+    assert found(lexical, q)[0] == 2
+
+
 def test_a_filter_needs_every_clause_and_any_of_its_values(lexical):
     assert found(lexical, "gangsters", clauses=[["genre=drama"]]) == [1]
     assert found(lexical, "gangsters", clauses=[["genre=drama", "genre=crime"]]) == found(lexical, "gangsters")

@@ -7,6 +7,7 @@ written almost like it. Items are the log's item numbers throughout.
 import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice, product
 from pathlib import Path
 from time import monotonic
 from typing import NamedTuple, TypeVar
@@ -17,7 +18,7 @@ from tantivy import Document, Index, Occur, Query, Schema, SchemaBuilder, Search
 
 from vernal.config import Settings
 from vernal.errors import StateError
-from vernal.retrieval.analysis import Analyser, Wanted, Word, encodable
+from vernal.retrieval.analysis import Analyser, Phrase, Word, encodable
 from vernal.retrieval.hits import Hits
 from vernal.retrieval.linear import F32, I32
 from vernal.retrieval.spelling import ONE_FROM, Spelling
@@ -25,12 +26,14 @@ from vernal.retrieval.textfiles import META, SEAL, Seal, Stamp, checked, complai
 
 T = TypeVar("T")
 FORMAT = 1
-NUMBER, TEXT, SURFACE, TITLE, FIRST, WHOLE, PAIR = "number", "text", "surface", "title", "first", "whole", "pair"
+NUMBER, TEXT, SURFACE, TITLE, FIRST, WHOLE, NAME, PAIR = "number", "text", "surface", "title", "first", "whole", "name", "pair"
 STEMS, PLAIN = "stems", "plain"  # names of the analysers
 HEAP_BYTES = 50_000_000
 MOST_WORDS_KNOWN = 300_000  # most frequent words that misspelt ones are compared with
 SPELLING_S = 60.0  # words that came in meanwhile are not yet compared with
-MOST_CORRECTIONS = 5
+MOST_CORRECTIONS = 8
+MOST_NAMES = 64  # titles that a query with mistakes may be
+NAMED = 10.0  # what an item scores more when the query is its title
 MISTAKE = 0.7  # what a hit by a corrected word counts, per mistake
 MOST_TIES = 2_048  # hits of equal score that are put in the order of their numbers
 MOST_TYPED, MOST_TYPED_WORDS = 200, 12  # characters and words of a beginning that are looked at
@@ -64,6 +67,7 @@ def shape() -> Schema:
         .add_text_field(TITLE, tokenizer_name=PLAIN, index_option="freq")
         .add_text_field(FIRST, tokenizer_name="raw", index_option="basic")
         .add_text_field(WHOLE, tokenizer_name="raw", index_option="basic")
+        .add_text_field(NAME, tokenizer_name="raw", index_option="basic")
         .add_text_field(PAIR, tokenizer_name="raw", index_option="basic", fast=True)
         .build()
     )
@@ -159,7 +163,8 @@ class LexicalWriter:
         flat = "\n".join([title, text, *(one.partition("=")[2] for one in pairs)])
         words = self.analyser.surfaces(title)
         document.add_integer(NUMBER, number)
-        for field, content in ((TEXT, flat), (SURFACE, flat), (TITLE, title), (FIRST, words[0] if words else ""), (WHOLE, " ".join(words))):
+        whole = {FIRST: words[0] if words else "", WHOLE: " ".join(words), NAME: " ".join(self.analyser.stems(title))}
+        for field, content in {TEXT: flat, SURFACE: flat, TITLE: title, **whole}.items():
             document.add_text(field, encodable(content))
         for one in pairs:
             document.add_text(PAIR, encodable(one))
@@ -392,35 +397,28 @@ class Lexical:
         view = self.view
         words = [word for wanted in self.analyser.query(q) for word in wanted.words]
         others = {stem for wanted in self.analyser.query(q) for other in wanted.others for stem in other}
-        corrected = {stem for word in words for stem in (self.corrections(word, view) if view and not view.searcher.doc_freq(TEXT, word.stem) else ())}
-        asked = {word.stem for word in words} | others | corrected
+        asked = {word.stem for word in words} | others | {stem for word in words if view for stem in self.read(word, view)}
         text = text[:MOST_MARKED]
         in_title, in_text = ([place for place in self.analyser.places(whole) if place[0] in asked] for whole in (title, text))
         begin, end = passage(text, in_text, most)
         return pieces(title, in_title, 0, len(title)), pieces(text, in_text, begin, end)
 
     def meant(self, q: str, view: View) -> Query:
-        """What a query asks the index: any of its words; titles only, when they are all stop words."""
+        """What a query asks the index: any of its words, and better all of them as a title; titles only, when they are all stop words."""
         wanted = self.analyser.query(q)
         if not wanted:
             return any_of([term(TITLE, word) for word in self.analyser.surfaces(q[:MOST_TYPED])])
-        return any_of([self.meaning(one, view) for one in wanted])
+        read = [[self.read(word, view) for word in one.words] for one in wanted]
+        names = [" ".join(stems) for stems in islice(product(*(word for words in read for word in words)), MOST_NAMES)]
+        named = Query.const_score_query(either([term(NAME, name) for name in names]), NAMED)
+        return any_of([*(meaning(words, one.others) for words, one in zip(read, wanted, strict=True)), named])
 
-    def meaning(self, wanted: Wanted, view: View) -> Query:
-        """A word, or what else it may mean."""
-        own = any_of([self.spelt(word, view) for word in wanted.words])
-        return either([own, *(all_of([term(TEXT, word) for word in other]) for other in wanted.others if other)])
-
-    def spelt(self, word: Word, view: View) -> Query:
-        """A word, or those that it is perhaps a misspelling of."""
+    def read(self, word: Word, view: View) -> dict[str, int]:
+        """Stem -> mistakes: the word itself, or if no item has it, those it is perhaps a misspelling of, the likeliest first."""
         if view.searcher.doc_freq(TEXT, word.stem):
-            return term(TEXT, word.stem)
-        return either([Query.boost_query(term(TEXT, stem), MISTAKE**mistakes) for stem, mistakes in self.corrections(word, view).items()])
-
-    def corrections(self, word: Word, view: View) -> dict[str, int]:
-        """Stem -> mistakes, of what a word no item has may have been meant as."""
+            return {word.stem: 0}
         near = view.spelling.near(word.surface)[:MOST_CORRECTIONS]
-        return {stem: one.mistakes for one in reversed(near) for stem in self.analyser.stems(one.word)}
+        return {stem: one.mistakes for one in near for stem in self.analyser.stems(one.word)}
 
     def asked(self, ask: Callable[[View], T]) -> T:
         """What the index answers.
@@ -514,6 +512,16 @@ def pieces(text: str, places: Sequence[tuple[str, int, int]], begin: int, end: i
     return [piece for piece in [*made, Piece(text[at:end], False)] if piece.text]
 
 
+def meaning(words: Sequence[dict[str, int]], others: Sequence[Phrase]) -> Query:
+    """Words as they were read, or what else they may mean together."""
+    own = any_of([either([weighed(term(TEXT, stem), MISTAKE**mistakes) for stem, mistakes in read.items()]) for read in words])
+    return either([own, *(all_of([term(TEXT, word) for word in other]) for other in others if other)])
+
+
+def weighed(query: Query, weight: float) -> Query:
+    return query if weight == 1 else Query.boost_query(query, weight)
+
+
 def term(field: str, word: str) -> Query:
     return Query.term_query(SHAPE, field, word, "freq")
 
@@ -529,7 +537,7 @@ def all_of(queries: Sequence[Query]) -> Query:
 
 def either(queries: Sequence[Query]) -> Query:
     """What any of the queries finds; the best score counts."""
-    return queries[0] if len(queries) == 1 else Query.disjunction_max_query(queries)
+    return queries[0] if len(queries) == 1 else Query.disjunction_max_query(queries) if queries else Query.empty_query()
 
 
 def narrowed(query: Query, clauses: Clauses, wanted: Query | None = None) -> Query:
