@@ -73,7 +73,7 @@ def test_an_item_with_more_of_the_words_comes_first(lexical):
     assert hits.score[0] > hits.score[1] > 0
 
 
-@pytest.mark.parametrize("q", ["good wife", "The good wives", "good wfie"])
+@pytest.mark.parametrize("q", ["good wife", "THE good: wife", "good wfie"])
 def test_an_item_whose_title_is_the_query_comes_first(lexical, q):
     assert found(lexical, q)[0] == 2
 
