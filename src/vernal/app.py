@@ -15,8 +15,10 @@ from typing import IO, Self
 from vernal import config
 from vernal.clock import Clock, SystemClock
 from vernal.config import Settings
+from vernal.engines.embedding import Endpoint
 from vernal.engines.lmdb import LmdbState
 from vernal.engines.mlflow import MlflowTracker
+from vernal.engines.onnx import MODEL, TOKENIZER, OnnxEncoder, minilm
 from vernal.engines.sqlite import SqliteLog
 from vernal.errors import ConfigError, StateError
 from vernal.events.archive import Archive
@@ -27,6 +29,7 @@ from vernal.events.reading import read_catalogue, read_history, type_codes
 from vernal.features.definition import Plan, compile_plan
 from vernal.features.ports import StateStore
 from vernal.release import ReleaseStore
+from vernal.retrieval.encoders import Encoder
 from vernal.rollout.certificate import Keys, admission
 from vernal.training.ports import Tracker, Untracked
 
@@ -123,6 +126,25 @@ class Workspace:
             return MlflowTracker(uri)
         file = self.place("mlflow", uri, "sqlite", "training")
         return MlflowTracker(f"sqlite:///{file.resolve()}", file.with_name(f"{file.name}-artifacts").resolve().as_uri())
+
+    def encoder(self, name: str) -> Encoder:
+        """The encoder that `search.encoder` names, where it is not learned from the catalogue.
+
+        Raises
+        ------
+        ConfigError
+            No such name, or no model in the folder it names.
+        EnvironmentProblem
+            The extra `minilm` is needed and not installed.
+        """
+        scheme, _, rest = name.partition(":")
+        if name == "minilm":
+            return minilm()
+        if scheme == "onnx" and rest:
+            return OnnxEncoder(self.root / rest / MODEL, self.root / rest / TOKENIZER)
+        if scheme in ("http", "https"):
+            return Endpoint(name)
+        raise ConfigError.invalid("search.encoder", name, '"lsa", "minilm", "onnx:FOLDER" or the address of an endpoint')
 
     @property
     def keys_path(self) -> Path:

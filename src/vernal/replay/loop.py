@@ -146,10 +146,11 @@ def course(past: Past, begin: int | None = None, end: int | None = None, every: 
 
 
 def thrifty(settings: Settings) -> Settings:
-    """Settings under which a training takes seconds: fewer requests and trees, no search, fewer retired releases asked; the same for every policy."""
+    """Settings under which a training takes seconds: fewer requests, trees and retired releases, no tuning, no search by meaning; the same for every policy."""
     training, rollout = settings.training, settings.rollout
     return replace(
         settings,
+        search=replace(settings.search, encoder=""),
         rollout=replace(rollout, keep=0),
         training=replace(
             training,

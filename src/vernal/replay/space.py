@@ -20,6 +20,7 @@ from vernal.features.definition import Plan
 from vernal.release import ReleaseStore
 from vernal.replay.past import PastLog
 from vernal.replay.ports import ReplaySpace
+from vernal.retrieval.encoders import Encoder
 from vernal.rollout.certificate import Keys, admission
 
 ROWLESS = frozenset({Kind.ITEMS, Kind.USERS, Kind.ERASURES})  # records that are no rows of a history
@@ -116,6 +117,13 @@ class PastSpace:
     @property
     def plan(self) -> Plan:
         return self.past.space.plan
+
+    @property
+    def root(self) -> Path:
+        return self.past.space.root
+
+    def encoder(self, name: str) -> Encoder:
+        return self.past.space.encoder(name)
 
     def to(self, at: int) -> None:
         """Moves the present; what was received before it is there."""

@@ -11,8 +11,9 @@ import numpy as np
 
 from vernal.errors import EncoderError
 from vernal.release import Draft, Release
+from vernal.retrieval.analysis import Analyser
 from vernal.retrieval.board import Mask
-from vernal.retrieval.encoders import Embedded, Encoder, Lsa, Queries, Words, encoded
+from vernal.retrieval.encoders import Embedded, Encoder, Lsa, Queries, encoded
 from vernal.retrieval.fusion import Fusion, Legs
 from vernal.retrieval.hits import Hits
 from vernal.retrieval.linear import F32, I32
@@ -31,11 +32,17 @@ SAMPLE = 64  # texts that stand for queries where the number of lists to probe i
 QUERY_WORDS = 8
 
 
+def text_of(title: str, text: str, values: Sequence[str]) -> str:
+    """What an item says: title, text and the values of its attributes, as the text index has it."""
+    return "\n".join(part for part in (title, text, *values) if part)
+
+
 class About(msgspec.Struct, frozen=True):
     """What a release says of its semantic search."""
 
     encoder: str  # as in search.encoder
     fingerprint: str
+    language: str  # whose stems are the words of an encoder learned from the catalogue
     n_probe: int
     fusion: Fusion
 
@@ -52,8 +59,8 @@ class Semantic:
     [0, 1, 7]
     """
 
-    def __init__(self, name: str, encoder: Encoder, index: VectorIndex, fusion: Fusion) -> None:
-        self.name, self.encoder, self.index, self.fusion = name, encoder, index, fusion
+    def __init__(self, name: str, encoder: Encoder, index: VectorIndex, fusion: Fusion, language: str = "") -> None:
+        self.name, self.encoder, self.index, self.fusion, self.language = name, encoder, index, fusion, language
         self.queries = Queries(encoder, index.dim)
 
     @classmethod
@@ -133,15 +140,14 @@ class Semantic:
             parts |= {f"lsa.{part}": array for part, array in self.encoder.arrays().items()}
         for part, array in parts.items():
             draft.put_array(f"{NAME}.{part}", array)
-        draft.put_json(NAME, msgspec.to_builtins(About(self.name, self.encoder.fingerprint, self.index.n_probe, self.fusion)))
+        draft.put_json(NAME, msgspec.to_builtins(About(self.name, self.encoder.fingerprint, self.language, self.index.n_probe, self.fusion)))
 
     @classmethod
-    def load(cls, release: Release, words: Words, engine: Callable[[str], Encoder]) -> "Semantic | None":
+    def load(cls, release: Release, engine: Callable[[str], Encoder]) -> "Semantic | None":
         """The semantic search of a release, memory-mapped; none when it carries none.
 
         Parameters
         ----------
-        words : of a text, as training saw them
         engine : an encoder that is no part of a release, by its name
 
         Raises
@@ -153,9 +159,11 @@ class Semantic:
             return None
         about = msgspec.convert(release.json(NAME), About)
         encoder: Encoder = (
-            Lsa.opened({part: release.array(f"{NAME}.lsa.{part}") for part in LSA_PARTS}, words) if about.encoder == LSA else engine(about.encoder)
+            Lsa.opened({part: release.array(f"{NAME}.lsa.{part}") for part in LSA_PARTS}, Analyser(about.language, {}).stems)
+            if about.encoder == LSA
+            else engine(about.encoder)
         )
         if encoder.fingerprint != about.fingerprint:
             raise EncoderError.other_form(about.encoder, encoder.fingerprint, about.fingerprint)
         index = Vectors.opened({part: release.array(f"{NAME}.index.{part}") for part in PARTS}, about.n_probe)
-        return cls(about.encoder, encoder, index, about.fusion)
+        return cls(about.encoder, encoder, index, about.fusion, about.language)

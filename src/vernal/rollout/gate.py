@@ -12,6 +12,7 @@ the stretch, so they are only held to do no worse there than the trial and the r
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from msgspec.structs import replace
@@ -29,6 +30,7 @@ from vernal.events.ports import EventLog
 from vernal.events.reading import read_catalogue, read_history, type_codes
 from vernal.features.definition import Plan, compile_plan
 from vernal.release import MANIFEST, Promotion, Release, ReleaseStore, sha256
+from vernal.retrieval.encoders import Encoder
 from vernal.rollout import checks
 from vernal.rollout.backtests import Backtested, answered
 from vernal.rollout.certificate import Certificate, Check, Keys, opened_gate, signed, verified, written
@@ -160,6 +162,10 @@ class Under:
     settings: Settings
 
     @property
+    def root(self) -> Path:
+        return self.space.root
+
+    @property
     def clock(self) -> Clock:
         return self.space.clock
 
@@ -185,6 +191,9 @@ class Under:
 
     def catalogue(self, until: int | None = None) -> Catalogue:
         return read_catalogue(self.log, self.settings.items, until)
+
+    def encoder(self, name: str) -> Encoder:
+        return self.space.encoder(name)
 
 
 class Judging:

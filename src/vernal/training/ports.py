@@ -1,6 +1,7 @@
 """What training needs of a workspace; `app.Workspace` is one. And of a store in which people look at trainings; `engines/mlflow.py` is one."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -12,6 +13,7 @@ from vernal.events.history import Catalogue, History
 from vernal.events.ports import EventLog
 from vernal.features.definition import Plan
 from vernal.release import ReleaseStore
+from vernal.retrieval.encoders import Encoder
 
 Outcome = Literal["promoted", "proposed", "refused", "failed"]
 Progress = Callable[[str, int, int], None]  # (stage, done, total)
@@ -19,6 +21,11 @@ Progress = Callable[[str, int, int], None]  # (stage, done, total)
 
 class TrainingSpace(Protocol):
     """Settings and the engines they chose."""
+
+    @property
+    def root(self) -> Path:
+        """Where relative paths of the settings start from."""
+        ...
 
     @property
     def settings(self) -> Settings: ...
@@ -37,6 +44,9 @@ class TrainingSpace(Protocol):
         ...
 
     def catalogue(self, until: int | None = None) -> Catalogue: ...
+    def encoder(self, name: str) -> Encoder:
+        """The encoder of that name, as in `search.encoder`, where it is not learned from the catalogue."""
+        ...
 
 
 def silent(stage: str, done: int, total: int) -> None:

@@ -27,6 +27,7 @@ from vernal.retrieval.models import Content, ItemModels, fit
 from vernal.retrieval.tuner import tune
 from vernal.training.examples import Examples, joined, simulate
 from vernal.training.impressions import Shown, before, shown
+from vernal.training.meaning import put_semantic
 from vernal.training.ports import Progress, TrainingSpace, silent
 from vernal.training.snapshot import Snapshot
 from vernal.training.trial import SETTINGS, Trial
@@ -194,6 +195,7 @@ def committed(space: TrainingSpace, snapshot: Snapshot, trained: Trained, carry:
         if trained.ranker is not None:
             trained.ranker.save(draft)
         save_static(draft, standing_list(snapshot))
+        put_semantic(draft, snapshot, space)
         if carry is not None:
             carry(draft, snapshot)
         draft.put_json(SETTINGS, msgspec.to_builtins(snapshot.settings.shaping()))
