@@ -31,6 +31,7 @@ from vernal.features.ports import StateStore
 from vernal.release import ReleaseStore
 from vernal.retrieval.encoders import Encoder
 from vernal.rollout.certificate import Keys, admission
+from vernal.serving.texts import FOLDER
 from vernal.training.ports import Tracker, Untracked
 
 DATA_FORMAT = 1
@@ -96,6 +97,10 @@ class Workspace:
     @property
     def live_dir(self) -> Path:
         return self.data / "live"
+
+    @property
+    def texts_dir(self) -> Path:
+        return self.data / FOLDER
 
     @cached_property
     def releases(self) -> ReleaseStore:

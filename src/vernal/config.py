@@ -264,12 +264,12 @@ class Settings(Section, frozen=True, kw_only=True):
     search: Search = Search()
 
     def scenario(self, name: str) -> Scenario:
-        """The settings of a scenario; `home` and `similar` exist without being named."""
+        """The settings of a scenario; `home`, `similar` and `search` exist without being named."""
         if name in self.scenarios:
             return self.scenarios[name]
-        if name in ("home", "similar"):
+        if name in ("home", "similar", "search"):
             return Scenario()
-        raise ConfigError.unknown_key("scenario", name, [*self.scenarios, "home", "similar"])
+        raise ConfigError.unknown_key("scenario", name, [*self.scenarios, "home", "similar", "search"])
 
     def shaping(self) -> "Settings":
         """The settings that shape data, state, models and the references they carry; addresses, the promise and rollout, which do not, as by default."""

@@ -39,5 +39,5 @@ MAX_BATCH_EVENTS: Final = 1_000
 MAX_BODY_BYTES: Final = 1_048_576
 MAX_N: Final = 500  # items in one slate
 
-# Sources a candidate can come from, in the order of the bits in Candidates.sources and of the columns of Candidates.scores.
-SOURCES: Final = ("trending", "history", "covisitation", "ease", "ials", "content", "fresh")
+# Sources a candidate can come from, in the order of the bits in Candidates.sources; those before the last two, which a text asks, have a column of its scores.
+SOURCES: Final = ("trending", "history", "covisitation", "ease", "ials", "content", "fresh", "lexical", "semantic")

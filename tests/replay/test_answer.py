@@ -10,18 +10,21 @@ from vernal.app import Workspace
 from vernal.clock import ManualClock
 from vernal.config import Scenario, Settings
 from vernal.errors import RequestError, StateError
-from vernal.events.schema import Event, Kind, Slate
+from vernal.events.schema import Event, Item, Kind, Slate
 from vernal.features.fold import user_state
 from vernal.features.records import user_key
 from vernal.features.stream import StreamWorker
 from vernal.features.weights import hop
 from vernal.ranking.ladder import Budget, Rung
-from vernal.ranking.parts import Parts
+from vernal.ranking.parts import Parts, finder_of
 from vernal.ranking.recommender import Recommender
 from vernal.ranking.request import Request
 from vernal.replay.answer import replay
 from vernal.replay.past import PastLog
+from vernal.retrieval.lexical import Lexical
+from vernal.retrieval.matching import TextFinder
 from vernal.serving.answers import slate_record
+from vernal.serving.texts import TextFold
 from vernal.testing.memory import MemoryState
 from vernal.testing.village import village_events, village_items, village_settings
 from vernal.training.train import train
@@ -49,6 +52,18 @@ class Shop:
         while self.worker.step():
             pass
 
+    def finder(self, request: Request, release: str | None) -> TextFinder | None:
+        """What finds texts, as serving has it."""
+        if not request.q:
+            return None
+        space = self.workspace
+        texts = TextFold(space.log, space.texts_dir, space.settings, self.worker.items.live.number)
+        texts.finish(self.worker.items.offset, 60.0)
+        texts.close()
+        lexical = Lexical(space.texts_dir, space.settings)
+        lexical.refresh()
+        return finder_of(space.releases.open(release) if release else None, lexical, space.encoder)
+
     def answer(self, request: Request, rec_id: str, best: Rung = Rung.FULL) -> Slate:
         """Answers as serving does, logs the slate, folds it."""
         space, now = self.workspace, self.clock.now()
@@ -56,7 +71,9 @@ class Shop:
         parts = Parts.of(space.releases.open(name), space.plan) if name else Parts()
         record, offset = self.state.get_with_offset(user_key(request.user))
         user = user_state(space.plan, record, hop(now), offset)
-        ranked = Recommender(parts, space.plan, space.settings).recommend(request, user, self.worker.items.live, now, 1234567, Budget(best=best))
+        ranked = Recommender(parts, space.plan, space.settings, self.finder(request, name)).recommend(
+            request, user, self.worker.items.live, now, 1234567, Budget(best=best)
+        )
         slate = slate_record(ranked, request, rec_id, now, took_us=77)
         space.log.append(Kind.SLATES, [slate])
         self.fold()
@@ -85,6 +102,17 @@ def test_an_answer_is_the_same_bytes_after_later_events_items_and_releases(shop:
     again = replay(shop.workspace, "first")
     assert again.differences == ()
     assert msgspec.msgpack.encode(again.again) == msgspec.msgpack.encode(slate)
+
+
+def test_a_search_is_answered_again_from_the_catalogue_of_its_moment(shop: Shop) -> None:
+    slate = shop.answer(Request(user="person-1", q="bread number 2", n=8, scenario="search"), "asked")
+    assert slate.items
+    later = [Item("bread-new", title="bread number 2 of a later day", attributes={"kind": ["bread"]})]
+    shop.workspace.log.append(Kind.ITEMS, later, [shop.clock.now() + 1])
+    shop.fold()
+    again = replay(shop.workspace, "asked")
+    assert again.differences == ()
+    assert again.again.items == slate.items
 
 
 def test_each_of_many_answers_between_events_is_the_same(shop: Shop) -> None:

@@ -146,3 +146,14 @@ def test_items_before_as_of_only_shape_the_models() -> None:
     early = fit(whole, catalogue_of(), SETTINGS, cut, 0)
     alone = fit(whole.before(cut), catalogue_of(), SETTINGS, cut, 0)
     assert all(early.parts[1][name].tobytes() == alone.parts[1][name].tobytes() for name in early.parts[1])
+
+
+def test_what_matches_a_text_stands_alone_and_has_the_scores_it_has_anyway(models, live, rings) -> None:
+    matches = np.array([5, 90, 17, 3, 44], np.int32)
+    for ring in rings[:10]:
+        request = Query(NOW_S, repeats=True, matches=matches, exclude=np.array([90], np.int32))
+        found = retrieve(models, ring, live, request, SETTINGS)
+        assert found.item.tolist() == [5, 17, 3, 44]
+        expected = oracle(models, ring, live, request)
+        for name in NAMES:
+            np.testing.assert_allclose(column(found, name), expected[name][found.item], rtol=2e-3, atol=1e-4, err_msg=name)

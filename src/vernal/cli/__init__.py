@@ -26,6 +26,7 @@ VERBS: Final = {
     "train": "fit and evaluate a release on the log, judge it, and put it in charge when it passed",
     "serve": "answer over HTTP, fresh to the last click",
     "recommend": "one slate for a user, here and now",
+    "search": "what matches a text, for a user or for anybody, here and now",
     "evaluate": "how well judged queries are answered, by words, by meaning and by both",
     "explain": "why a user would see an item, or not",
     "features": "what is known of a user (and an item) as numbers",

@@ -38,16 +38,27 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
     return Answer(value, "\n".join([text, "", *foot]))
 
 
-def request_of(options: argparse.Namespace) -> Request:
-    wanted: dict[str, str | list[str]] = {}
-    for text in options.filter:
+def wanted(filters: list[str]) -> dict[str, str | list[str]]:
+    """The filter that the options say."""
+    found: dict[str, str | list[str]] = {}
+    for text in filters:
         name, is_pair, value = text.partition("=")
         if not is_pair:
             raise RequestError.invalid("--filter", text, "NAME=VALUE")
-        wanted[name] = [*wanted.get(name, []), value]
+        found[name] = [*found.get(name, []), value]
+    return found
+
+
+def request_of(options: argparse.Namespace) -> Request:
     scenario = "similar" if options.similar and options.scenario == "home" else options.scenario
     return Request(
-        user=options.user, scenario=scenario, n=options.n, filter=wanted, exclude=options.exclude, item=options.similar or "", explain=options.explain
+        user=options.user,
+        scenario=scenario,
+        n=options.n,
+        filter=wanted(options.filter),
+        exclude=options.exclude,
+        item=options.similar or "",
+        explain=options.explain,
     )
 
 

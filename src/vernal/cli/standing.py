@@ -12,8 +12,9 @@ from vernal.features.live import LiveItems
 from vernal.features.ports import StateStore, UserState
 from vernal.features.records import user_key
 from vernal.features.weights import hop
-from vernal.ranking.parts import Parts
+from vernal.ranking.parts import Parts, finder_of
 from vernal.ranking.recommender import Recommender
+from vernal.retrieval.lexical import Lexical
 from vernal.serving.folding import Folding
 
 WORTH_SAYING = 10_000  # records
@@ -75,7 +76,16 @@ class Standing:
         """That of the release in charge; before the first one, of trending items."""
         store, plan = self.workspace.releases, self.workspace.plan
         name = store.champion()
-        return Recommender(Parts.of(store.admit(name), plan) if name else Parts(), plan, self.workspace.settings)
+        release = store.admit(name) if name else None
+        parts = Parts.of(release, plan) if release else Parts()
+        return Recommender(parts, plan, self.workspace.settings, finder_of(release, self.lexical, self.workspace.encoder))
+
+    @cached_property
+    def lexical(self) -> Lexical:
+        """The index of words as it stands."""
+        found = Lexical(self.workspace.texts_dir, self.workspace.settings)
+        found.refresh()
+        return found
 
     def user(self, user: str, now: int) -> UserState:
         """A user as of `now` (UTC us)."""

@@ -25,7 +25,7 @@ class About(msgspec.Struct, frozen=True):
 def about(settings: Settings, log: EventLog) -> About:
     """Cost: one read of the newest 20,000 records, about 30 ms."""
     types = sorted(settings.events.types, key=lambda name: -settings.events.types[name].weight)
-    places = list(dict.fromkeys(["home", *(name for name in settings.scenarios if name != "similar")]))
+    places = list(dict.fromkeys(["home", *(name for name in settings.scenarios if name not in ("similar", "search"))]))
     return About(users=active_users(log), scenarios=places, event_types=types, repeats=settings.events.repeats)
 
 

@@ -2,11 +2,13 @@
 
 import { $, KEY, Refusal, call, figure } from "/console/shared.js";
 
-const HUES = { trending: "#d1862f", history: "#3f8f5c", covisitation: "#4a72d8", ease: "#8259c9", ials: "#b8489a", content: "#2c98a6", fresh: "#c9524a" };
+const HUES = { trending: "#d1862f", history: "#3f8f5c", covisitation: "#4a72d8", ease: "#8259c9", ials: "#b8489a", content: "#2c98a6", fresh: "#c9524a", lexical: "#5d7183", semantic: "#7a6a3a" };
 const MEANING = {
   trending: "popular now", history: "had before", covisitation: "goes with what they had", ease: "neighbours of what they had",
   ials: "people alike", content: "similar in content", fresh: "new here",
+  lexical: "has your words", semantic: "close in meaning",
 };
+const TYPING_MS = 90;
 const state = { about: { users: [], scenarios: ["home"], event_types: [], scenario: "home" }, slate: null, busy: false };
 
 async function timed(promise) {
@@ -21,16 +23,21 @@ function question() {
   const diversity = Number($("diversity").value);
   return {
     user: $("user").value.trim(), scenario: $("scenario").value, n: Number($("n").value) || 10, explain: true,
+    ...(typed() ? { q: typed(), highlight: true } : {}),
     ...(diversity > 0 ? { diversity } : {}),
   };
+}
+
+function typed() {
+  return $("q").value.trim();
 }
 
 async function show({ afterAct = false } = {}) {
   const asked = question();
   if (!asked.user) return;
-  const [slate, took] = await timed(call("POST", "/v1/recommend", asked));
-  const before = state.slate?.user === asked.user ? state.slate : null;
-  state.slate = { ...slate, user: asked.user };
+  const [slate, took] = await timed(call("POST", asked.q ? "/v1/search" : "/v1/recommend", asked));
+  const before = state.slate?.user === asked.user && state.slate.q === (asked.q ?? "") ? state.slate : null;
+  state.slate = { ...slate, user: asked.user, q: asked.q ?? "" };
   $("release").textContent = slate.release || "none yet";
   $("rung").textContent = slate.rung;
   $("took").textContent = `${took.toFixed(1)} ms`;
@@ -73,6 +80,20 @@ function setBusy(busy) {
 }
 
 const showNow = busily(show);
+
+let waiting = 0;
+function typing() { // as you type: the newest text is always shown in the end
+  clearTimeout(waiting);
+  waiting = setTimeout(async () => {
+    if (state.busy) return typing();
+    const asked = typed();
+    await showNow();
+    $("q").focus({ preventScroll: true });
+    if (asked !== typed()) return typing();
+    if (asked) $("ahead").replaceChildren(...(await call("GET", `/v1/suggest?${new URLSearchParams({ q: asked })}`)).suggestions.map((each) => new Option(each.title)));
+  }, TYPING_MS);
+}
+
 const actNow = busily(act);
 
 // ---- drawing
@@ -85,7 +106,7 @@ function draw(before, afterAct) {
   const places = new Map((before?.items ?? []).map((item, i) => [item.item, i]));
   const tops = new Map([...$("slate").children].map((li) => [li.dataset.item, li.getBoundingClientRect().top]));
   $("slate").replaceChildren(...state.slate.items.map((item, i) => card(item, i, before ? places : null)));
-  $("slate-title").textContent = `The slate of ${state.slate.user}`;
+  $("slate-title").textContent = state.slate.q ? `“${state.slate.q}” for ${state.slate.user}` : `The slate of ${state.slate.user}`;
   describeChange(before, places, afterAct);
   glide(tops);
 }
@@ -95,7 +116,11 @@ function card(item, position, places) {
   const part = (name) => li.querySelector(`.${name}`);
   li.dataset.item = item.item;
   part("rank").textContent = position + 1;
-  part("title").textContent = titleOf(item);
+  marked(part("title"), item.highlight?.title?.length ? item.highlight.title : [[titleOf(item), false]]);
+  if (item.match) {
+    part("parts").hidden = false;
+    for (const name of ["lexical", "semantic", "personal"]) part(name).textContent = item.match[name] === null || item.match[name] === undefined ? "–" : figure(item.match[name]);
+  }
   part("why").textContent = sentenceOf(item.why);
   part("sources").append(...item.sources.map(chip));
   part("id").textContent = item.item;
@@ -108,6 +133,15 @@ function card(item, position, places) {
   button.setAttribute("aria-label", `${$("type").value}: ${titleOf(item)}`);
   button.addEventListener("click", () => actNow(item, position));
   return li;
+}
+
+function marked(element, pieces) {
+  element.replaceChildren(...pieces.map(([text, found]) => {
+    if (!found) return document.createTextNode(text);
+    const hit = document.createElement("mark");
+    hit.textContent = text;
+    return hit;
+  }));
 }
 
 function mark(li, badge, position, was, places) {
@@ -241,6 +275,7 @@ $("ask").addEventListener("submit", (event) => {
   if (state.slate?.user === $("user").value.trim()) showNow();
   else choose($("user").value.trim());
 });
+$("q").addEventListener("input", typing);
 for (const id of ["scenario", "n", "diversity"]) $(id).addEventListener("change", () => showNow());
 $("type").addEventListener("change", () => state.slate && draw(null, false));
 $("key").addEventListener("change", async () => {

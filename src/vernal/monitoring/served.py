@@ -1,8 +1,8 @@
 """From logged slates to the rows that are watched: what the ranker saw, what it said, how fresh that was, and what came of it.
 
-In: slates of the log in windows of arrival, and the positives that follow them. Out, per shown item: the features as logged, score, propensity, how far the
-item table was behind the log and the clock, and, once outcomes have matured, whether the item was chosen, against the probability that a map frozen with the
-reference gives its score and place. Slates are sampled by their seed, on which nothing else depends.
+In: slates of the log in windows of arrival, and the positives that follow them; searches are left out, what is asked being the callers'. Out, per shown item:
+the features as logged, score, propensity, how far the item table was behind the log and the clock, and, once outcomes have matured, whether the item was
+chosen, against the probability that a map frozen with the reference gives its score and place. Slates are sampled by their seed, on which nothing else depends.
 """
 
 import heapq
@@ -24,7 +24,7 @@ from vernal.monitoring.bins import Bins
 from vernal.monitoring.schema import Column, Schema, Stream
 from vernal.monitoring.summaries import Outcomes, Summary
 from vernal.monitoring.usual import Floats, Ints
-from vernal.ranking.features import feature_names
+from vernal.ranking.features import QUERY, feature_names
 from vernal.ranking.ranker import Ranker
 from vernal.release import ReleaseStore
 from vernal.terms import IMPRESSION_CODE, US_PER_S
@@ -105,8 +105,9 @@ class Served:
     """
 
     def __init__(self, log: EventReader, plan: Plan, within: int) -> None:
-        self.log, self.names, self.within = log, feature_names(plan), within
-        self.width = 4 * len(self.names)  # bytes of an item's features
+        self.log, self.within = log, within
+        self.names = feature_names(plan)[: -len(QUERY)]
+        self.width = 4 * (len(self.names) + len(QUERY))  # bytes of an item's features
         self.after = 0
 
     def window(self, end: int, history: History, users: Mapping[str, int]) -> Shown:
@@ -139,7 +140,9 @@ class Served:
                 if batch.received_at >= end:
                     return n, in_order(kept)
                 self.after = batch.last
-                whole = [(-s.seed, offset, s) for offset, s in enumerate(batch.records, batch.first) if len(s.features) == self.width * len(s.items) > 0]
+                whole = [
+                    (-s.seed, offset, s) for offset, s in enumerate(batch.records, batch.first) if len(s.features) == self.width * len(s.items) > 0 and not s.q
+                ]
                 n += len(whole)
                 kept = heapq.nlargest(MOST_SLATES, [*kept, *whole], key=lambda each: each[:2])
             self.after = until if self.after == before else self.after
@@ -189,7 +192,7 @@ def in_order(kept: Sequence[tuple[int, int, Slate]]) -> list[Slate]:
 def rows_of(slate: Slate, n_features: int) -> Floats:
     """(k, f + 2) features, score and propensity of the items of a slate."""
     parts = [np.frombuffer(raw, np.float32) for raw in (slate.features, slate.scores, slate.propensities)]
-    return np.column_stack([parts[0].reshape(-1, n_features), parts[1], parts[2]]).astype(np.float64)
+    return np.column_stack([parts[0].reshape(len(parts[1]), -1)[:, :n_features], parts[1], parts[2]]).astype(np.float64)
 
 
 def importance_of(releases: ReleaseStore) -> dict[str, float]:

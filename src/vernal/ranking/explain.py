@@ -24,6 +24,8 @@ PLAIN = {
     "trending": "popular now",
     "history": "chosen by you before",
     "fresh": "new here",
+    "lexical": "named by your words",
+    "semantic": "close in meaning to your words",
     "pinned": "pinned by the request",
     "boosted": "boosted by the request",
     "catalogue": "in the catalogue and allowed by the rules",
@@ -49,6 +51,14 @@ SCORES = {  # retrieval scores as what they measure; a score and its share of th
     "fresh": "how new it is",
 }
 SETTING = {"hour": "the hour of the day", "weekday": "the day of the week", "ring": "how much is known of you"}  # of a request
+MATCH = {
+    "lexical": "how well it is named by your words",
+    "semantic": "how close it is in meaning to your words",
+    "relevance": "how well it fits your words",
+    "clicks": "how often it is chosen for these words",
+    "words": "how many words you gave",
+}
+PHRASES = {"retrieval": SCORES, "context": SETTING, "query": MATCH}
 OPENING = {RANKED: "It is", FRESH: "Shown to learn who likes it: it is", PINNED: "Placed first: it is"}
 RECENT = "what you chose recently"
 
@@ -126,9 +136,7 @@ def spoken(feature: str) -> str:
     """
     view, _, rest = feature.partition(".")
     kind, _, reach = rest.partition(".")
-    if view == "retrieval":
-        return SCORES[kind]
-    if view == "context":
-        return SETTING[kind]
+    if view in PHRASES:
+        return PHRASES[view][kind]
     words = f"{view} {kind}".replace("_", " ").strip()
     return f"{words} ({reach.replace('window_', 'last ')})" if reach else words

@@ -3,7 +3,8 @@
 In: candidates with retrieval scores, the user's state, the live item table. Out: (n, f) float32 whose columns are `feature_names(plan)`; training
 and serving call the same function, so they cannot differ. NaN means unknown: a candidate no retriever scored, a user whose state cannot be read.
 
-A retrieval score is given as it is and as its share of the best among the candidates: the share keeps its meaning while the scale drifts.
+A retrieval score is given as it is and as its share of the best among the candidates: the share keeps its meaning while the scale drifts. How well a candidate
+matches the text that was asked for comes last; NaN where nothing was asked for.
 """
 
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from vernal.retrieval.candidates import Candidates, score_names
 from vernal.terms import DAY_S, HOP_S, HOUR_S, US_PER_S
 
 CONTEXT = ("context.hour", "context.weekday", "context.ring")  # UTC hour 0..23, weekday 0 = Monday, raw events known of the user
+QUERY = ("query.lexical", "query.semantic", "query.relevance", "query.clicks", "query.words")  # see retrieval.matching.Matches; words = of the query
 Floats = NDArray[np.float32]
 EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday
 
@@ -39,30 +41,33 @@ class Moment(NamedTuple):
 def feature_names(plan: Plan) -> tuple[str, ...]:
     """Columns of `assemble`, in order."""
     retrieval = [f"retrieval.{name}" for name in score_names()]
-    return (*retrieval, *(f"{name}.share" for name in retrieval), *plan.item_names, *plan.user_names, *plan.pair_names, *CONTEXT)
+    return (*retrieval, *(f"{name}.share" for name in retrieval), *plan.item_names, *plan.user_names, *plan.pair_names, *CONTEXT, *QUERY)
 
 
-def assemble(plan: Plan, candidates: Candidates, user: UserState, live: LiveTable, moment: Moment) -> NDArray[np.float32]:
+def assemble(plan: Plan, candidates: Candidates, user: UserState, live: LiveTable, moment: Moment, match: Floats | None = None) -> NDArray[np.float32]:
     """(n, f) float32 features of the candidates, f = len(feature_names(plan)).
 
     Parameters
     ----------
     user : values as of `moment.hop`; not read without `moment.slow`
+    match : (n, len(QUERY)) how well each matches what was asked for; none = nothing was
 
     Cost: 25 us of its own and that of `pair_values`, at 300 candidates x 70 features.
     """
     live.read_out(candidates.item)
     scores, item_values, n_user, n_pair = candidates.scores, live.values, plan.user.n_values, plan.pair.n_values
     user_values = user.values if moment.slow else np.full(n_user, np.nan, np.float32)
-    out = np.empty((len(scores), 2 * scores.shape[1] + item_values.shape[1] + n_user + n_pair + len(CONTEXT)), np.float32)
+    width = 2 * scores.shape[1] + item_values.shape[1] + n_user + n_pair + len(CONTEXT)
+    out = np.empty((len(scores), width + len(QUERY)), np.float32)
+    out[:, width:] = np.nan if match is None else match
     gathered(candidates.item, scores, (item_values, live.attributes, live.n), user_values, pair_query(plan, user.ring, moment.hop), n_pair, tuple(moment), out)
     return out
 
 
 @njit(nogil=True, cache=True)
 def gathered(item, scores, live, user, pairs, n_pair, moment, out):  # type: ignore[no-untyped-def]
-    """Fills `out` with rows of scores | shares | item values | user values | pair values | context. Whether slow values are wanted is a flag and not another
-    type, which would be compiled in the middle of the first hurried request."""
+    """Fills the first columns of `out` with rows of scores | shares | item values | user values | pair values | context. Whether slow values are wanted is a
+    flag and not another type, which would be compiled in the middle of the first hurried request."""
     table, attributes, n_items = live
     events, n, at, weights, program = pairs
     hop, slow = moment
@@ -109,7 +114,7 @@ def gather(item: NDArray[np.int32], scores: Floats, table: Floats, user: Floats,
         out[r, b:c] = user
         for p in range(n_pair):
             out[r, c + p] = pair[r, p]
-        out[r, d:] = context
+        out[r, d : d + len(context)] = context
 
 
 @njit(nogil=True, cache=True)

@@ -7,12 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from vernal.errors import ReleaseError
+from vernal.errors import EncoderError, EnvironmentProblem, ReleaseError
 from vernal.features.definition import Plan
 from vernal.ranking.features import feature_names
 from vernal.ranking.ranker import Ranker
+from vernal.ranking.searching import DEFAULTS, Blend
 from vernal.release import Draft, Release
+from vernal.retrieval.clicks import QueryClicks
+from vernal.retrieval.encoders import Encoder
+from vernal.retrieval.lexical import Lexical
+from vernal.retrieval.matching import TextFinder
 from vernal.retrieval.models import ItemModels
+from vernal.retrieval.semantic import Semantic
 
 T = TypeVar("T")
 
@@ -27,6 +33,7 @@ class Parts:
     models: ItemModels | None = None
     ranker: Ranker | None = None
     static: tuple[tuple[str, int], ...] = ()  # (item id, number), best first
+    blend: Blend = DEFAULTS  # of a search
     problems: tuple[str, ...] = ()
 
     @classmethod
@@ -36,15 +43,26 @@ class Parts:
         models = attempt("models", lambda: ItemModels.load(release), problems) if release.has("retrieval.json") else None
         ranker = attempt("ranker", lambda: fitting(Ranker.load(release), plan), problems)
         static = attempt("standing list", lambda: load_static(release), problems) or ()
+        blend = attempt("search", lambda: Blend.load(release), problems) or DEFAULTS
         problems += ["models: none in this release"] if not release.has("retrieval.json") else []
-        return cls(release.name, models, ranker, static, tuple(problems))
+        return cls(release.name, models, ranker, static, blend, tuple(problems))
+
+
+def finder_of(release: Release | None, lexical: Lexical, engine: Callable[[str], Encoder]) -> TextFinder:
+    """What finds texts with a release: by words in any case, by meaning and by what was chosen where the release knows of them."""
+    if release is None:
+        return TextFinder(lexical)
+    problems: list[str] = []
+    semantic = attempt("meaning", lambda: Semantic.load(release, engine), problems)
+    clicks = attempt("clicks", lambda: QueryClicks.load(release), problems)
+    return TextFinder(lexical, semantic, clicks, tuple(f"q: {problem}" for problem in problems))
 
 
 def attempt(what: str, load: Callable[[], T], problems: list[str]) -> T | None:
     """What `load` returns; on damage nothing, and the reason in `problems`."""
     try:
         return load()
-    except (ReleaseError, OSError, ValueError, KeyError, TypeError) as error:
+    except (ReleaseError, EncoderError, EnvironmentProblem, OSError, ValueError, KeyError, TypeError) as error:
         problems.append(f"{what}: {type(error).__name__}: {error}")
         return None
 

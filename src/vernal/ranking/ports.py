@@ -52,6 +52,10 @@ class LiveTable(Live, Protocol):
         """A value's code in the vocabulary of an attribute column; none for a value no item ever had."""
         ...
 
+    def value(self, attribute: int, code: int) -> str:
+        """The value behind a code."""
+        ...
+
     def known_values(self, attribute: int) -> list[str]: ...
 
     def consistent(self, read: Callable[[], T]) -> T:

@@ -19,19 +19,24 @@ from vernal.features.definition import Plan
 from vernal.features.ports import Ring, UserState
 from vernal.ranking import fallback
 from vernal.ranking.explain import ALL_SOURCES, BOOSTED_BIT, CATALOGUE_BIT, PINNED_BIT, STATIC_BIT, Why, why
-from vernal.ranking.features import Moment, assemble, feature_names
+from vernal.ranking.features import QUERY, Moment, assemble, feature_names
 from vernal.ranking.filters import Bitmaps
 from vernal.ranking.ladder import UNLIMITED, Budget, Rung
 from vernal.ranking.parts import Parts
 from vernal.ranking.ports import LiveTable
 from vernal.ranking.request import NO_ITEMS, Request, Resolved, check_scenarios, resolve
 from vernal.ranking.rules import NO_BITMAP, Rules, add_boosts, forbidden_of, permitted
+from vernal.ranking.searching import query_columns
 from vernal.ranking.slate import Offer, Policy, Slate, compose
+from vernal.retrieval.board import Mask
 from vernal.retrieval.candidates import Candidates, Query, retrieve, score_names
+from vernal.retrieval.matching import Finder, Matches
 from vernal.retrieval.positives import type_weights
-from vernal.terms import FIRST_TYPE_CODE, US_PER_S
+from vernal.terms import FIRST_TYPE_CODE, MAX_N, US_PER_S
 
 TRENDING_BIT, FRESH_BIT = 1 << ALL_SOURCES.index("trending"), 1 << ALL_SOURCES.index("fresh")
+SHOWN_OF_TEXT = 80  # characters of a text that a note repeats
+NO_MATCH, NO_TASTE = np.empty((MAX_N, 0), np.float32), np.zeros(MAX_N, np.float32)
 NO_CODES, NO_FLAGS = np.empty((0, 0, SLOTS), np.int32), np.empty(0, np.uint8)
 NO_RING = Ring(np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.uint8), np.empty(0, np.int32))
 
@@ -49,6 +54,8 @@ class Ranked(NamedTuple):
     propensities: NDArray[np.float32]  # (k,) P(this item here | the positions before)
     placed_by: NDArray[np.uint8]  # (k,) slate.RANKED, FRESH or PINNED
     features: NDArray[np.float32]  # (k, f) as the ranker saw them; (k, 0) below the ranked rungs
+    match: NDArray[np.float32]  # (k, len(QUERY)) how each matches the text asked for; (k, 0) when none was
+    personal: NDArray[np.float32]  # (k,) the part of a search's score that is not relevance; 0 when nothing was searched for
     reasons: list[Why]  # one per item when asked for, else empty
     notes: tuple[str, ...]  # what was ignored or degraded, for the caller to read
     seed: int
@@ -81,6 +88,8 @@ class Pool(NamedTuple):
     score: NDArray[np.float32]  # (n,)
     features: NDArray[np.float32]  # (n, f)
     rung: Rung
+    matches: Matches | None = None  # of the text asked for
+    personal: NDArray[np.float32] = NO_TASTE  # (n,) of a search: the part of the score that is not relevance
 
 
 class Recommender:
@@ -90,11 +99,12 @@ class Recommender:
     ----------
     parts : of the release; `Parts()` when there is none yet
     plan, settings : those of this server; a ranker trained under another plan is not used
+    finder : what finds a text in the catalogue; without one nothing matches any text
     """
 
-    def __init__(self, parts: Parts, plan: Plan, settings: Settings) -> None:
+    def __init__(self, parts: Parts, plan: Plan, settings: Settings, finder: Finder | None = None) -> None:
         check_scenarios(settings)
-        self.parts, self.plan, self.settings = parts, plan, settings
+        self.parts, self.plan, self.settings, self.finder = parts, plan, settings, finder
         self.names = feature_names(plan)
         self.bitmaps = Bitmaps()
         self.plain: dict[tuple[str, int | None], Resolved] = {}
@@ -134,7 +144,10 @@ class Recommender:
         return Asked(request, resolved, known._replace(ring=ring), readable, now_us, seed, budget)
 
     def resolved(self, request: Request, live: LiveTable | None) -> Resolved:
-        """The request in numbers; one that names nothing comes to the same every time."""
+        """The request in numbers; one that names nothing comes to the same every time. What is searched for may have been chosen before."""
+        if request.q:
+            found = resolve(request, self.settings, live)
+            return found if found.scenario.repeats is False else found._replace(repeats=True)
         named = request.filter or request.exclude or request.boost or request.pin or request.item or request.session or request.diversity is not None
         if not named and (known := self.plain.get((request.scenario, request.n))):
             return known
@@ -179,6 +192,8 @@ class Recommender:
 
     def pool(self, asked: Asked, rules: Rules, live: LiveTable) -> Pool:
         """Candidates and their scores, by the best rung that has its parts and its time."""
+        if asked.request.q:
+            return self.matching(asked, rules, live)
         candidates, rung = self.retrieved(asked, rules, live), Rung.RETRIEVAL
         if candidates is None:
             candidates, rung = self.popular(asked, rules, live)
@@ -199,8 +214,13 @@ class Recommender:
         models = self.parts.models
         if models is None or not asked.budget.allows(Rung.RETRIEVAL):
             return None
+        found = retrieve(models, asked.user.ring, live, self.query(asked, rules), self.settings)
+        return found if len(found.item) else None
+
+    def query(self, asked: Asked, rules: Rules) -> Query:
+        """What is asked of retrieval."""
         choice, resolved = self.settings.retrieval, asked.resolved
-        query = Query(
+        return Query(
             now_s=asked.now_us // US_PER_S,
             recent_events=choice.recent_events,
             half_life=self.half_life_s,
@@ -210,8 +230,38 @@ class Recommender:
             like=resolved.like,
             k=max(choice.candidates, asked.n),
         )
-        found = retrieve(models, asked.user.ring, live, query, self.settings)
-        return found if len(found.item) else None
+
+    def matching(self, asked: Asked, rules: Rules, live: LiveTable) -> Pool:
+        """What matches the text of the request, in order of relevance and taste; nothing else fills the slate up."""
+        matches = self.matches(asked, rules, live)
+        candidates = Candidates(matches.item, matches.sources, np.full((len(matches.item), len(score_names())), math.nan, np.float32))
+        models, ranker = self.parts.models, self.parts.ranker if live.values.shape[1] == len(self.plan.item_names) else None
+        if models is not None and len(matches.item) and asked.budget.allows(Rung.RETRIEVAL):
+            found = retrieve(models, asked.user.ring, live, self.query(asked, rules)._replace(matches=matches.item), self.settings)
+            candidates = found._replace(sources=matches.sources[matches.at(found.item)])
+        candidates = self.named(candidates, asked)
+        allowed, columns = permitted(candidates.item, rules), query_columns(matches, candidates.item)
+        relevance = columns[:, QUERY.index("query.relevance")]
+        asked.budget.laps.lap("retrieve")
+        slow = asked.readable and asked.budget.allows(Rung.FULL)
+        if models is None or ranker is None or not (slow or asked.budget.allows(Rung.FAST)):
+            score = self.parts.blend.relevant(relevance)
+            return Pool(candidates, allowed, score, np.empty((len(score), 0), np.float32), Rung.RETRIEVAL, matches, np.zeros_like(score))
+        features = assemble(self.plan, candidates, asked.user, live, Moment.at(asked.now_us, slow=slow), columns)
+        asked.budget.laps.lap("features")
+        personal = self.parts.blend.personal(ranker.score(features))
+        asked.budget.laps.lap("rank")
+        return Pool(candidates, allowed, self.parts.blend.relevant(relevance) + personal, features, Rung.FULL if slow else Rung.FAST, matches, personal)
+
+    def matches(self, asked: Asked, rules: Rules, live: LiveTable) -> Matches:
+        """What the finder finds of the text, within the rules."""
+        if self.finder is None:
+            return Matches.none("q: this server has no index of texts")
+        names = self.plan.attributes
+        filters = tuple((names[column], tuple(live.value(column, code) for code in codes)) for column, codes in asked.resolved.wanted)
+        mask = Mask(rules.n, rules.flags, rules.need, rules.bitmap)
+        found = self.finder.find(asked.request.q, filters, mask, max(self.settings.retrieval.candidates, asked.n))
+        return found if len(found.item) else found._replace(notes=(*found.notes, f"q: nothing matches {asked.request.q[:SHOWN_OF_TEXT]!r}"))
 
     def popular(self, asked: Asked, rules: Rules, live: LiveTable) -> tuple[Candidates, Rung]:
         """Popular items, in the user's segment first; else the standing list."""
@@ -225,11 +275,7 @@ class Recommender:
 
     def completed(self, candidates: Candidates, asked: Asked, rules: Rules, live: LiveTable) -> tuple[Candidates, NDArray[np.uint8]]:
         """The candidates, those the request names, and, where the rules leave less than a slate, the rest of the catalogue; and which are permitted."""
-        resolved = asked.resolved
-        if len(resolved.pin):
-            candidates = extended(candidates, resolved.pin, PINNED_BIT)
-        if len(resolved.boost_items):
-            candidates = extended(candidates, resolved.boost_items[resolved.boost_logs[: len(resolved.boost_items)] > 0], BOOSTED_BIT)
+        candidates = self.named(candidates, asked)
         allowed = permitted(candidates.item, rules)
         if np.count_nonzero(allowed) >= asked.n:
             return candidates, allowed
@@ -237,6 +283,15 @@ class Recommender:
         rest = fallback.from_catalogue(live, rules, self.popularity, limit)
         candidates = extended(candidates, rest[~np.isin(rest, candidates.item)], CATALOGUE_BIT)
         return candidates, permitted(candidates.item, rules)
+
+    def named(self, candidates: Candidates, asked: Asked) -> Candidates:
+        """The candidates and what the request pins or boosts upwards; a search is not widened by boosts."""
+        resolved = asked.resolved
+        if len(resolved.pin):
+            candidates = extended(candidates, resolved.pin, PINNED_BIT)
+        if len(resolved.boost_items) and not asked.request.q:
+            candidates = extended(candidates, resolved.boost_items[resolved.boost_logs[: len(resolved.boost_items)] > 0], BOOSTED_BIT)
+        return candidates
 
     def offer(self, asked: Asked, pool: Pool, live: LiveTable) -> Offer:
         """The pool as the slate sees it, with boosts added; what neither the scenario nor the request asks for is not looked up."""
@@ -271,8 +326,10 @@ class Recommender:
             propensities=slate.propensity,
             placed_by=slate.why,
             features=features,
+            match=query_columns(pool.matches, numbers) if pool.matches else NO_MATCH[: len(numbers)],
+            personal=pool.personal[slate.chosen] if pool.matches else NO_TASTE[: len(numbers)],
             reasons=reasons,
-            notes=self.notes(asked, pool.rung, len(numbers)),
+            notes=(*self.notes(asked, pool.rung, len(numbers)), *(pool.matches.notes if pool.matches else ())),
             seed=asked.seed,
             hop=live.hop,
             item_offset=live.offset,
@@ -297,7 +354,7 @@ class Recommender:
             notes.append("user: the state of this user could not be read")
         if rung is not Rung.FULL:
             notes += [f"release: {problem}" for problem in self.parts.problems]
-        if placed < asked.n:
+        if placed < asked.n and not asked.request.q:
             notes.append(f"n: {placed} of {asked.n} items; the rules allow no more")
         return tuple(notes)
 
@@ -307,7 +364,8 @@ class Recommender:
         checkable = not (resolved.wanted or resolved.scenario.caps)
         seen = set() if resolved.repeats else set(self.seen(asked.user.ring).tolist())
         excluded = set(asked.request.exclude)
-        items = [(item, number) for item, number in self.parts.static if item not in excluded and number not in seen][: asked.n] if checkable else []
+        shown = checkable and not asked.request.q
+        items = [(item, number) for item, number in self.parts.static if item not in excluded and number not in seen][: asked.n] if shown else []
         k = len(items)
         sources, notes = np.full(k, STATIC_BIT, np.uint32), self.notes(asked, Rung.STATIC, k)
         reasons = [why(STATIC_BIT, 0, (), np.empty(0, np.float32), np.empty(0)) for _ in items] if asked.request.explain else []
@@ -322,6 +380,8 @@ class Recommender:
             propensities=np.ones(k, np.float32),
             placed_by=np.zeros(k, np.uint8),
             features=np.empty((k, 0), np.float32),
+            match=NO_MATCH[:k],
+            personal=NO_TASTE[:k],
             reasons=reasons,
             notes=(*notes, "items: the live table is empty" + ("" if checkable else ", so filters and caps cannot be obeyed and nothing is shown")),
             seed=asked.seed,

@@ -31,6 +31,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """One call for a slate, as it comes over the wire."""
 
     user: Id = ""  # empty: nobody known
+    q: str = ""  # only what matches this text; empty: whatever suits the user
     scenario: str = "home"
     n: int | None = None  # items wanted; default: the scenario's
     filter: dict[str, str | list[str]] = {}  # attribute -> value or values; all attributes must match, any of the values
@@ -42,6 +43,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     explain: bool = False
     item: Id = ""  # similar to this item, instead of for the user
     session: Annotated[list[Id], Meta(max_length=500)] = []  # items of the running session, oldest first, not yet sent as events
+    facets: list[str] = []  # with q: attributes of which the values of everything that matches are counted
+    highlight: bool = False  # with q: what of title and text matches
 
 
 class Resolved(NamedTuple):
@@ -106,7 +109,7 @@ def scenario_of(request: Request, settings: Settings) -> Scenario:
     try:
         return settings.scenario(request.scenario)
     except ConfigError:
-        raise RequestError.unknown("scenario", request.scenario, [*settings.scenarios, "home", "similar"]) from None
+        raise RequestError.unknown("scenario", request.scenario, [*settings.scenarios, "home", "similar", "search"]) from None
 
 
 def within(where: str, got: Any, least: float, most: float) -> Any:

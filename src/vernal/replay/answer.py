@@ -20,15 +20,23 @@ from vernal.features.records import user_key
 from vernal.features.stream import StreamWorker
 from vernal.features.weights import hop
 from vernal.ranking.ladder import Budget, Rung
-from vernal.ranking.parts import Parts
+from vernal.ranking.parts import Parts, finder_of
 from vernal.ranking.recommender import Ranked, Recommender
 from vernal.ranking.request import Request
+from vernal.release import Release
 from vernal.replay.past import PastLog
 from vernal.replay.ports import ReplaySpace
+from vernal.retrieval.lexical import Lexical
+from vernal.retrieval.matching import TextFinder
 from vernal.serving.answers import slate_answer, slate_record
+from vernal.serving.following import AT_ONCE, Meaning
 from vernal.serving.messages import SlateAnswer
+from vernal.serving.texts import TextFold
 from vernal.terms import US_PER_S
 from vernal.testing.memory import MemoryState
+
+LONGEST_S = 3_600.0  # an index of millions of texts takes minutes
+INDEXED = "a text index follows the catalogue within a second and counts deleted texts until it merges them, so a search soon after a change may differ"
 
 
 class Replayed(NamedTuple):
@@ -89,12 +97,29 @@ def answered(space: ReplaySpace, slate: Slate, release: str | None, folder: Path
         record, offset = advanced(worker, past, state, slate, record)
         user = user_state(space.plan, record, hop(slate.time), offset)
         name = release or slate.release
-        parts = Parts.of(space.releases.open(name), space.plan) if name else Parts()
+        opened = space.releases.open(name) if name else None
+        parts = Parts.of(opened, space.plan) if opened else Parts()
         request = msgspec.json.decode(slate.request, type=Request)
-        recommender = Recommender(parts, space.plan, space.settings)
+        recommender = Recommender(parts, space.plan, space.settings, finder(space, slate, past, opened, worker, folder) if slate.q else None)
         return recommender.recommend(request, user, worker.items.live, slate.time, slate.seed, Budget(best=Rung(slate.rung)))
     finally:
         worker.close()
+
+
+def finder(space: ReplaySpace, slate: Slate, past: PastLog, release: Release | None, worker: StreamWorker, folder: Path) -> TextFinder:
+    """What would have found a text then: the index of words made from the catalogue of that moment, and the meaning of the release with what came after it."""
+    live, place = worker.items.live, folder / "lexical"
+    texts = TextFold(past, place, space.settings, live.number)
+    texts.finish(slate.item_offset, LONGEST_S)
+    texts.close()
+    lexical = Lexical(place, space.settings)
+    lexical.refresh()
+    found = finder_of(release, lexical, space.encoder)
+    if found.semantic and release:
+        meaning = Meaning(found.semantic, past, live, space.plan.attributes, release.manifest.lineage.log_to)
+        while meaning.step() >= AT_ONCE:
+            pass
+    return found
 
 
 def run(worker: StreamWorker) -> None:
@@ -121,10 +146,10 @@ def differences(logged: Slate, again: Slate) -> tuple[str, ...]:
 
 def notes(space: ReplaySpace, slate: Slate) -> tuple[str, ...]:
     """What has changed since and can change bytes."""
+    changed = [INDEXED] if slate.q else []
     if not slate.release:
-        return ()
+        return tuple(changed)
     lineage = space.releases.manifest(slate.release).lineage
-    changed = []
     if lineage.plan != space.plan.fingerprint:
         changed.append("the feature plan is not the one the release was trained under")
     if lineage.config != space.settings.fingerprint():

@@ -31,8 +31,8 @@ NO_MASK = np.empty(0, np.uint8)
 NO_ITEMS = np.empty(0, np.int32)
 HISTORY_HALF_LIFE_S = 60.0 * terms.DAY_S  # the best half-life of own purchases on a grocery log
 TOUCH_ROOM = 10_000  # items the relations may touch in one request; the newest events come first
-# Shares of the candidates by source, in the order of terms.SOURCES; own history only where repeats are allowed.
-SHARES = np.array([0.25, 0.25, 0.15, 0.2, 0.2, 0.08, 0.07], np.float32)
+# Shares of the candidates by source, in the order of terms.SOURCES; own history only where repeats are allowed. What matches a query stands alone.
+SHARES = np.array([0.25, 0.25, 0.15, 0.2, 0.2, 0.08, 0.07, 1.0], np.float32)
 
 
 class Query(NamedTuple):
@@ -45,6 +45,7 @@ class Query(NamedTuple):
     allowed: NDArray[np.uint8] | None = None  # (n,) 1 = may be proposed; None = all
     repeats: bool = False  # may items of the ring be proposed
     like: int | None = None  # "similar to this item" instead of "for this user"
+    matches: NDArray[np.int32] = NO_ITEMS  # items that match the text asked for, best first; empty = nothing was asked for, and the sources propose
     k: int = 300
 
 
@@ -68,7 +69,7 @@ class Workspace:
         self.dim, self.k, self.ring, self.blocked = dim, k, ring, blocked
         self.board = new_board(sources.ON_BOARD, TOUCH_ROOM + ring + blocked, (sources.N_SOURCES + 1) * k)
         self.sieve = new_sieve(BUFFER * k)
-        items, sizes = np.empty((sources.N_SOURCES, k), np.int32), np.zeros(sources.N_SOURCES, np.int32)
+        items, sizes = np.empty((sources.N_LISTS, k), np.int32), np.zeros(sources.N_LISTS, np.int32)
         self.lists = sources.Lists(items, sizes, np.empty(ring + 1, np.int32), np.empty(ring + 1, np.float32))
         self.trending, self.lists_of_trending = sources.trending_of(np.full((2, 0), -1, np.int32)), b""
         vectors = np.empty((2, dim), np.float32)
@@ -110,7 +111,7 @@ def retrieve(models: ItemModels, ring: Ring, live: Live, request: Query, setting
     like = -1 if request.like is None else request.like
     asked = (request.now_s, request.recent_events, request.half_life, HISTORY_HALF_LIFE_S, request.repeats, like, k)
     n = gathered(
-        (tuple(ring), tuple(compiled(settings.events)), asked, request.exclude),
+        (tuple(ring), tuple(compiled(settings.events)), asked, request.exclude, request.matches),
         (*work.trending_of(live.top), live.first_seen, mask),
         (*models.flat[:2], models.delta.follow(live)),
         models.flat[2],
@@ -129,7 +130,8 @@ def gathered(query, table, models, index, scratch, out):  # type: ignore[no-unty
     relations, factors, extra = Relations(*models[0]), Factors(*models[1]), models[2]
     board, sieve, lists = Board(*scratch[0]), Sieve(*scratch[1]), sources.Lists(*scratch[2])
     user, last = scratch[3], scratch[4]
-    n_query = sources.propose(ring, rules, asked, query[3], trending, relations, board, mask, sieve, lists)
+    matches = query[4]
+    n_query = sources.propose(ring, rules, asked, query[3], matches, trending, relations, board, mask, sieve, lists)
     fold_in(factors, extra, lists.query, lists.weight, n_query, user)
     last[:] = 0
     newest, size, limit = -1, 0, (asked.k + 1) // 2
@@ -139,13 +141,14 @@ def gathered(query, table, models, index, scratch, out):  # type: ignore[no-unty
             last[:] = factors.vectors[newest]
         elif newest < factors.vectors.shape[0] + extra.shape[0]:
             last[:] = extra[newest - factors.vectors.shape[0]]
-        if index is None:  # decided when the call is compiled
-            size = sources.scan(factors.vectors, 0, user, limit, 0, board, mask, sieve)
-        else:
-            size = probe(Ivf(*index), user, limit, board, mask, sieve)
-        if extra.shape[0]:
-            size = sources.scan(extra, factors.vectors.shape[0], user, limit, size, board, mask, sieve)
-        unpack(sieve, size, lists.items[sources.IALS])
+        if matches.shape[0] == 0:
+            if index is None:  # decided when the call is compiled
+                size = sources.scan(factors.vectors, 0, user, limit, 0, board, mask, sieve)
+            else:
+                size = probe(Ivf(*index), user, limit, board, mask, sieve)
+            if extra.shape[0]:
+                size = sources.scan(extra, factors.vectors.shape[0], user, limit, size, board, mask, sieve)
+            unpack(sieve, size, lists.items[sources.IALS])
     lists.sizes[sources.IALS] = size
     vectors = merge.Vectors(factors.vectors, extra, user, last)
     return merge.collect(lists, SHARES, board, trending, relations, vectors, first_seen, asked.now_s, newest, merge.Found(*out))

@@ -17,6 +17,8 @@ from vernal.retrieval.selection import Sieve, key_of, room_for, shrink, unpack
 TRENDING, HISTORY, COVISITATION, EASE, IALS, CONTENT, FRESH, HISTORY_COUNT, COVISITATION_LAST, EASE_LAST, IALS_LAST = range(11)
 SCORE_NAMES = ("trending", "history", "covisitation", "ease", "ials", "content", "fresh", "history_count", "covisitation_last", "ease_last", "ials_last")
 N_SOURCES = 7
+MATCHES = N_SOURCES  # the list of what matches a query, after those of the sources
+N_LISTS = N_SOURCES + 1
 ON_BOARD = HISTORY_COUNT + 1  # columns added up by item on the board
 RELATED = (COVISITATION, EASE, CONTENT)  # columns of relations.KINDS
 RANK_OFFSET = 10.0  # a place r in a list of popular items is worth RANK_OFFSET / (RANK_OFFSET + r)
@@ -37,8 +39,8 @@ class Asked(NamedTuple):
 class Lists(NamedTuple):
     """What the sources propose, and the query they were asked."""
 
-    items: I32  # (N_SOURCES, k) best first
-    sizes: I32  # (N_SOURCES,)
+    items: I32  # (N_LISTS, k) best first
+    sizes: I32  # (N_LISTS,)
     query: I32  # (room,) distinct items, newest first
     weight: F32  # (room,)
 
@@ -182,9 +184,22 @@ def scan(vectors: F32, first: int, x: F32, limit: int, size: int, board: Board, 
 
 @njit(cache=True, nogil=True)
 def propose(
-    ring: Ring, rules: Rules, asked: Asked, exclude: I32, trending: Trending, relations: Relations, board: Board, mask: Mask, sieve: Sieve, lists: Lists
+    ring: Ring,
+    rules: Rules,
+    asked: Asked,
+    exclude: I32,
+    matches: I32,
+    trending: Trending,
+    relations: Relations,
+    board: Board,
+    mask: Mask,
+    sieve: Sieve,
+    lists: Lists,
 ) -> int:
-    """Fills the ranked lists of every source but iALS; returns the number of query items. `asked.like` >= 0 replaces the query by that item."""
+    """Fills the ranked lists of every source but iALS; returns the number of query items. `asked.like` >= 0 replaces the query by that item.
+
+    Where a text was asked for, only what matches it is proposed; the sources still say what they think of it.
+    """
     clear(board)
     for excluded in exclude:
         board.blocked[place(excluded, board.counts[1], board)] = 1
@@ -193,6 +208,10 @@ def propose(
         lists.query[0], lists.weight[0], n_query = asked.like, 1.0, 1
         board.blocked[place(asked.like, board.counts[1], board)] = 1
     add_rows(relations, lists, n_query, board)
+    lists.sizes[:] = 0
+    if matches.shape[0]:
+        lists.sizes[MATCHES] = first(matches, asked.k, board, mask, lists.items[MATCHES])
+        return n_query
     half = (asked.k + 1) // 2
     for source in (HISTORY, COVISITATION, EASE, CONTENT):
         lists.sizes[source] = best(source, half, board, mask, sieve)

@@ -8,9 +8,10 @@ import numpy as np
 
 from vernal.events.schema import Slate
 from vernal.ranking.explain import Why, sources_of
+from vernal.ranking.features import QUERY
 from vernal.ranking.recommender import Ranked
 from vernal.ranking.request import Request
-from vernal.serving.messages import SlateAnswer, SlateItem
+from vernal.serving.messages import Match, SlateAnswer, SlateItem
 
 CHAMPION = "champion"  # the arm of everybody outside an experiment
 
@@ -21,9 +22,20 @@ names_of = lru_cache(maxsize=4_096)(sources_of)  # few masks ever occur
 def slate_answer(ranked: Ranked, request: Request, rec_id: str, arm: str = CHAMPION) -> SlateAnswer:
     """The answer to a request."""
     whys: Sequence[Why | None] = ranked.reasons or [None] * len(ranked.ids)
-    columns = zip(ranked.ids, ranked.scores.tolist(), ranked.sources.tolist(), ranked.propensities.tolist(), ranked.titles, whys, strict=True)
-    items = [SlateItem(item, score, names_of(mask), propensity, title, why) for item, score, mask, propensity, title, why in columns]
+    matches = matches_of(ranked) if ranked.match.shape[1] else [None] * len(ranked.ids)
+    columns = zip(ranked.ids, ranked.scores.tolist(), ranked.sources.tolist(), ranked.propensities.tolist(), ranked.titles, whys, matches, strict=True)
+    items = [SlateItem(item, score, names_of(mask), propensity, title, why, match) for item, score, mask, propensity, title, why, match in columns]
     return SlateAnswer(rec_id, ranked.release, request.scenario, arm, str(ranked.rung), items, list(ranked.notes))
+
+
+def matches_of(ranked: Ranked) -> list[Match | None]:
+    """How each item matches the text; none of one that was pinned and does not."""
+    places = [QUERY.index(f"query.{name}") for name in ("lexical", "semantic", "relevance")]
+    rows = zip(ranked.match[:, places].tolist(), ranked.personal.tolist(), strict=True)
+    return [
+        Match(lexical, None if semantic != semantic else semantic, relevance, own) if relevance == relevance else None
+        for (lexical, semantic, relevance), own in rows
+    ]
 
 
 def slate_record(ranked: Ranked, request: Request, rec_id: str, now_us: int, took_us: int, arm: str = CHAMPION) -> Slate:

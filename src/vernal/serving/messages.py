@@ -102,6 +102,15 @@ class UserAnswer(msgspec.Struct, frozen=True, kw_only=True):
     events: Annotated[int, about("recent events kept for this user")] = 0
 
 
+class Match(msgspec.Struct, frozen=True, gc=False):
+    """The parts of a hit's score."""
+
+    lexical: Annotated[float, about("BM25 of title and text; 0 = no word of the query is in them")]
+    semantic: Annotated[float | None, about("cosine of the meanings; none = not known")]
+    relevance: Annotated[float, about("0..1, both together")]
+    personal: Annotated[float, about("what is known of the user and the moment, in log-odds")]
+
+
 class SlateItem(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     item: str
     score: float
@@ -109,6 +118,10 @@ class SlateItem(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     propensity: Annotated[float, about("probability of this item at this position, given those before")]
     title: str = ""
     why: Annotated[Why | None, about("when asked for: the sources, the features that moved its score, one sentence")] = None
+    match: Annotated[Match | None, about("of a search: how it matches the text")] = None
+    highlight: Annotated[
+        dict[str, list[tuple[str, bool]]], about("of a search, when asked for: title and a passage of the text, in pieces that match or not")
+    ] = {}
 
 
 class SlateAnswer(msgspec.Struct, frozen=True):
@@ -121,6 +134,21 @@ class SlateAnswer(msgspec.Struct, frozen=True):
     rung: Annotated[str, about("how much of the pipeline answered: full, fast, retrieval, trending_in_segment, trending or static")]
     items: list[SlateItem]
     notes: Annotated[list[str], about("what was ignored, degraded or missing")] = []
+
+
+class SearchAnswer(SlateAnswer, frozen=True):
+    """A slate of what matches a text; without a text, a feed."""
+
+    facets: Annotated[dict[str, dict[str, int]], about("attribute -> value -> how many items match the text and have it; for those asked for")] = {}
+
+
+class Suggestion(msgspec.Struct, frozen=True):
+    item: str
+    title: str
+
+
+class SuggestAnswer(msgspec.Struct, frozen=True):
+    suggestions: Annotated[list[Suggestion], about("items whose title has all words so far, the last one as a beginning; popular ones first")]
 
 
 class ReleaseLine(msgspec.Struct, frozen=True):

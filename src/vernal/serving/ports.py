@@ -12,6 +12,7 @@ from vernal.events.ports import EventLog
 from vernal.features.definition import Plan
 from vernal.features.ports import StateStore
 from vernal.release import ReleaseStore
+from vernal.retrieval.encoders import Encoder
 
 
 class Workspace(Protocol):
@@ -29,6 +30,15 @@ class Workspace(Protocol):
     def archive(self) -> Archive: ...
     @property
     def live_dir(self) -> Path: ...
+    @property
+    def texts_dir(self) -> Path:
+        """Where the index of words is kept."""
+        ...
+
+    def encoder(self, name: str) -> Encoder:
+        """The encoder of texts that a setting names; one that is no part of a release."""
+        ...
+
     @property
     def releases(self) -> ReleaseStore: ...
     @property

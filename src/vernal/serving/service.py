@@ -14,8 +14,10 @@ from vernal.features.live import LiveItems
 from vernal.features.ports import StateStore
 from vernal.ranking.recommender import Recommender
 from vernal.release import ReleaseStore
+from vernal.retrieval.lexical import Lexical
 from vernal.serving.applied import Applied
 from vernal.serving.champion import Champion
+from vernal.serving.following import Following
 from vernal.serving.meters import Meters
 from vernal.serving.records import Records
 from vernal.serving.slates import SlateLog, Tickets
@@ -46,6 +48,8 @@ class Service:
     tickets: Tickets
     applied: Applied  # to the state that slates are made from
     recorded: Applied  # to that and to the records that are read back
+    lexical: Lexical
+    following: Following
     dead_letters: DeadLetters
     meters: Meters
     table: "Table | None" = None

@@ -42,7 +42,8 @@ def invented(live: LiveItems) -> list[Request]:
     """Requests that touch every stage, where nothing was asked yet."""
     known = [live.id(number) for number in range(min(live.n, 4 * SESSION))]
     sessions = [Request(session=known[start : start + SESSION], explain=start == 0) for start in range(0, len(known), SESSION)]
-    return [Request(), *sessions, *(Request(item=item) for item in known[:2])]
+    titles = [title for number in range(min(live.n, 4 * SESSION)) if (title := live.titles(number))]
+    return [Request(), *sessions, *(Request(item=item) for item in known[:2]), *(Request(q=title, scenario="search") for title in titles[:2])]
 
 
 def logged(log: EventLog) -> list[Request]:

@@ -8,21 +8,25 @@ import socket
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from weakref import WeakKeyDictionary
 
 import uvicorn
 import uvloop
 
+from vernal.errors import StateError
 from vernal.events.groupcommit import GroupCommit
 from vernal.features.live import LiveItems
-from vernal.ranking.parts import Parts
+from vernal.ranking.parts import Parts, finder_of
 from vernal.ranking.recommender import Recommender
 from vernal.release import Release
-from vernal.serving import catalogue, gorse, ingest, operations, recommending, segment
+from vernal.retrieval.lexical import Lexical
+from vernal.serving import catalogue, gorse, ingest, operations, recommending, searching, segment
 from vernal.serving.admission import Admission
 from vernal.serving.applied import Applied
 from vernal.serving.champion import Champion
 from vernal.serving.children import Child, this_child
 from vernal.serving.folding import Folding
+from vernal.serving.following import Following, Meaning
 from vernal.serving.guarded import Guarded
 from vernal.serving.http import Application
 from vernal.serving.keys import Keys
@@ -40,7 +44,7 @@ KEEP_ALIVE_S = 75
 DRAIN_S = 10
 IDLE_S = 0.001
 SWITCH_S = 0.0005  # longest that a thread which appends keeps the interpreter from the answers
-ROUTES: list[Route] = [*ingest.ROUTES, *recommending.ROUTES, *catalogue.ROUTES, *operations.ROUTES, *segment.ROUTES, *gorse.ROUTES]
+ROUTES: list[Route] = [*ingest.ROUTES, *recommending.ROUTES, *searching.ROUTES, *catalogue.ROUTES, *operations.ROUTES, *segment.ROUTES, *gorse.ROUTES]
 
 
 def run_child(workspace: Workspace, pages: Iterable[Route] = ()) -> None:
@@ -105,6 +109,7 @@ async def serve_until_stopped(workspace: Workspace, child: Child, table: Table) 
     listener = bound(shared(socket.AF_INET6 if ":" in child.host else socket.AF_INET), child.host, child.port)
     slates = asyncio.create_task(service.slates.run())
     watch = service.champion.watch()
+    service.following.start()
     asyncio.get_running_loop().add_reader(child.life_fd, lambda: setattr(server, "should_exit", True))
     gc.collect()
     gc.freeze()  # a full collection of this heap would stop answers for 30-60 ms
@@ -115,6 +120,7 @@ async def serve_until_stopped(workspace: Workspace, child: Child, table: Table) 
     finally:
         service.draining = True
         service.champion.close()
+        service.following.close()
         watch.join()
         await service.slates.close()
         slates.cancel()
@@ -127,12 +133,19 @@ def assembled(workspace: Workspace, child: Child, table: Table) -> Service:
     settings, plan, clock = workspace.settings, workspace.plan, workspace.clock
     meters = Meters(workspace.data / "meters", child.name, layout(table))
     state, kept, live = workspace.state(), workspace.records(), LiveItems.attach(workspace.live_dir)
+    lexical, meanings = Lexical(workspace.texts_dir, settings), WeakKeyDictionary[Recommender, Meaning]()
 
     def build(release: Release | None) -> Recommender:
-        parts = Parts.of(release, plan) if release else Parts()
-        return warmed(Recommender(parts, plan, settings), state, live, workspace.log, clock.now())
+        parts, finder = Parts.of(release, plan) if release else Parts(), finder_of(release, lexical, workspace.encoder)
+        engine = Recommender(parts, plan, settings, finder)
+        if release and finder.semantic:
+            meanings[engine] = Meaning(finder.semantic, workspace.log, live, plan.attributes, release.manifest.lineage.log_to)
+        return warmed(engine, state, live, workspace.log, clock.now())
 
     appends = GroupCommit(workspace.log, settings.serving.commit_ms)
+    with suppress(StateError):  # said by whoever follows, which comes next
+        lexical.refresh()
+    champion = Champion(workspace.releases, build, meters)
     return Service(
         settings=settings,
         data=workspace.data,
@@ -144,7 +157,9 @@ def assembled(workspace: Workspace, child: Child, table: Table) -> Service:
         records=Records(kept),
         plan=plan,
         releases=workspace.releases,
-        champion=Champion(workspace.releases, build, meters),
+        champion=champion,
+        following=Following(lexical, lambda: meanings.get(champion.current)),
+        lexical=lexical,
         slates=SlateLog(appends, meters),
         tickets=Tickets(child.index),
         applied=Applied(state.offset),

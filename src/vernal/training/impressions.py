@@ -18,6 +18,9 @@ from vernal.events.schema import Slate
 from vernal.ranking.ladder import Rung
 from vernal.ranking.ranker import Ranker
 from vernal.release import ReleaseStore
+from vernal.retrieval.analysis import Analyser
+from vernal.retrieval.clicks import Searched
+from vernal.terms import US_PER_S
 from vernal.training.examples import Examples, joined
 from vernal.training.ports import TrainingSpace
 from vernal.training.snapshot import Snapshot
@@ -29,6 +32,7 @@ class Shown:
 
     at: int  # UTC us
     examples: Examples
+    q: str = ""  # the text searched for
 
 
 class Choices:
@@ -56,6 +60,20 @@ def shown(space: TrainingSpace, snapshot: Snapshot, names: tuple[str, ...]) -> l
     usable, choices = known_rankers(space.releases, names), Choices(snapshot)
     found = [shown_of(slate, choices, len(names)) for slate in finished(read_slates(space.log), snapshot) if slate.release in usable]
     return [each for each in found if each is not None][-snapshot.settings.training.requests :]
+
+
+def searched(space: TrainingSpace, snapshot: Snapshot) -> list[Searched]:
+    """Every search of a known user whose day of choosing is over, with what was chosen of it. Cost: 30 us per search, and a look at every slate."""
+    found, stems = [], Analyser.of(snapshot.settings.search).stems
+    choices: Choices | None = None
+    for offset, slate in read_slates(space.log):
+        if offset > snapshot.log_to or not slate.user or slate.time + DAY_US > snapshot.as_of or not (q := slate.q):
+            continue
+        choices = choices or Choices(snapshot)
+        items = np.frombuffer(slate.item_numbers, np.uint32)
+        propensity = np.frombuffer(slate.propensities, np.float32)
+        found.append(Searched(slate.time // US_PER_S, stems(q), items.astype(np.int64), propensity, chosen_from(slate, items, choices)))
+    return found
 
 
 def finished(slates: Iterable[tuple[int, Slate]], snapshot: Snapshot) -> Iterator[Slate]:
@@ -88,12 +106,17 @@ def shown_of(slate: Slate, choices: Choices, n_features: int) -> Shown | None:
     labels = chosen_from(slate, items, choices)
     if labels.all() or not labels.any():
         return None
-    return Shown(slate.time, Examples(features.reshape(len(items), n_features), labels, np.zeros(len(items), np.int64)))
+    return Shown(slate.time, Examples(features.reshape(len(items), n_features), labels, np.zeros(len(items), np.int64)), slate.q)
 
 
 def chosen_from(slate: Slate, items: NDArray[np.uint32], choices: Choices) -> NDArray[np.float32]:
     """(k,) 1 where the item was chosen within a day of being shown."""
     return np.array([choices.within(slate.user, int(item), slate.time, slate.time + DAY_US) for item in items], np.float32)
+
+
+def searches(slates: list[Shown], at: int, n_features: int) -> Examples:
+    """Examples of the searches from `at` on."""
+    return joined([each.examples for each in slates if each.q and each.at >= at], n_features)
 
 
 def before(slates: list[Shown], at: int, n_features: int) -> Examples:

@@ -17,16 +17,19 @@ from vernal.evaluation.backtest import Backtest, Report, plain, showable
 from vernal.evaluation.metrics import PerCase
 from vernal.evaluation.splits import Cases, cases
 from vernal.features.walk import Walk
-from vernal.ranking.features import feature_names
+from vernal.ranking.features import QUERY, feature_names
 from vernal.ranking.parts import Parts, save_static
 from vernal.ranking.ranker import Ranker, fit_ranker
 from vernal.ranking.recommender import Recommender
+from vernal.ranking.searching import DEFAULTS, Blend
 from vernal.release import Draft, Lineage, Release
+from vernal.retrieval.clicks import QueryClicks
 from vernal.retrieval.ials import Hyper
 from vernal.retrieval.models import Content, ItemModels, fit
 from vernal.retrieval.tuner import tune
+from vernal.terms import US_PER_S
 from vernal.training.examples import Examples, joined, simulate
-from vernal.training.impressions import Shown, before, shown
+from vernal.training.impressions import Shown, before, searched, searches, shown
 from vernal.training.meaning import put_semantic
 from vernal.training.ports import Progress, TrainingSpace, silent
 from vernal.training.snapshot import Snapshot
@@ -45,6 +48,7 @@ class Trained:
     ranker: Ranker | None
     report: Report | None
     hyper: Hyper
+    blend: Blend = DEFAULTS
 
 
 def train(
@@ -93,7 +97,7 @@ def fitted(snapshot: Snapshot, slates: list[Shown], progress: Progress = silent)
     progress("models", 1, 1)
     ranker = ranker_of([*parts, last, before(slates, end, width)], snapshot) if training.ranker else None
     progress("ranker", 1, 1)
-    return Trained(whole, ranker, report, hyper)
+    return Trained(whole, ranker, report, hyper, blend_of(trial, searches(slates, cut, width)))
 
 
 def refitted(space: TrainingSpace, snapshot: Snapshot, asked: Cases) -> PerCase:
@@ -178,6 +182,14 @@ class Course:
         return Backtest(Recommender(Parts("trial", models, ranker), snapshot.plan, plain(snapshot.settings)), self.walk, asked)
 
 
+def blend_of(trial: Ranker | None, asked: Examples) -> Blend:
+    """The weights of relevance and taste, from searches that the trial's ranker has not seen."""
+    if trial is None or not len(asked):
+        return Blend()
+    relevance = asked.features[:, trial.names.index(QUERY[2])]
+    return Blend.fitted(relevance, trial.score(asked.features), asked.labels, asked.groups)
+
+
 def ranker_of(parts: list[Examples], snapshot: Snapshot) -> Ranker | None:
     """A ranker fitted on the examples; none when there are too few to learn an order from."""
     names = feature_names(snapshot.plan)
@@ -196,6 +208,8 @@ def committed(space: TrainingSpace, snapshot: Snapshot, trained: Trained, carry:
             trained.ranker.save(draft)
         save_static(draft, standing_list(snapshot))
         put_semantic(draft, snapshot, space)
+        trained.blend.save(draft)
+        QueryClicks.fit(searched(space, snapshot), snapshot.as_of // US_PER_S).save(draft)
         if carry is not None:
             carry(draft, snapshot)
         draft.put_json(SETTINGS, msgspec.to_builtins(snapshot.settings.shaping()))
