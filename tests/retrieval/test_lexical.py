@@ -275,6 +275,21 @@ def test_other_settings_make_a_new_index_that_only_their_readers_take(tmp_path, 
     assert not Lexical(tmp_path, PLAIN).refresh()
 
 
+def test_a_new_index_that_was_not_finished_is_gone_on_with(tmp_path):
+    writer, lexical = indexed(tmp_path)
+    writer.close()
+    writer = LexicalWriter(tmp_path, PLAIN, anew=True)
+    writer.put(0, "Solaris", "")
+    writer.commit(1, complete=False)
+    writer.close()
+    writer = LexicalWriter(tmp_path, PLAIN)
+    assert (writer.offset, writer.is_new, lexical.refresh()) == (1, True, False)
+    writer.put(1, "Solaris again", "")
+    writer.commit(2)
+    assert lexical.refresh()
+    assert found(lexical, "solaris") == [0, 1]
+
+
 def test_an_unfinished_new_index_is_not_read(tmp_path):
     writer, lexical = indexed(tmp_path)
     writer.close()

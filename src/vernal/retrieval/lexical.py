@@ -22,7 +22,22 @@ from vernal.retrieval.analysis import Analyser, Phrase, Word, encodable
 from vernal.retrieval.hits import Hits
 from vernal.retrieval.linear import F32, I32
 from vernal.retrieval.spelling import ONE_FROM, Spelling
-from vernal.retrieval.textfiles import META, SEAL, Seal, Stamp, checked, complain, complained_of, current, digest, items_of, make_current, next_index, stamps
+from vernal.retrieval.textfiles import (
+    META,
+    SEAL,
+    Seal,
+    Stamp,
+    checked,
+    complain,
+    complained_of,
+    current,
+    digest,
+    items_of,
+    make_current,
+    newest,
+    next_index,
+    stamps,
+)
 
 T = TypeVar("T")
 FORMAT = 1
@@ -102,7 +117,7 @@ def opened(directory: Path, analyser: Analyser) -> Index:
 class LexicalWriter:
     """Writes the text index of a folder. One process at a time.
 
-    Goes on with the current index, if it is whole and was made with these settings; else it makes a new one, which readers see from its first complete
+    Goes on with the newest index, if it is whole and was made with these settings; else it makes a new one, which readers see from its first complete
     commit on. `offset` says what the index reflects: records after it are to be put (again).
 
     Parameters
@@ -117,12 +132,12 @@ class LexicalWriter:
     def __init__(self, folder: Path, settings: Settings, *, anew: bool = False) -> None:
         self.folder, self.settings, self.analyser = folder, fingerprint(settings), Analyser.of(settings.search)
         self.offset, self.files = 0, dict[str, Stamp]()
-        found = None if anew else current(folder)
+        found = None if anew else newest(folder)
         if found is None or not self.go_on(found):
             self.begin()
 
     def go_on(self, directory: Path) -> bool:
-        """Opens the current index, unless it is damaged or of other settings."""
+        """Opens an index, unless it is damaged or of other settings."""
         try:
             seal, meta = Seal.read(directory), read_meta(directory)
             if seal.settings != self.settings or digest(meta) != seal.meta:
@@ -131,15 +146,14 @@ class LexicalWriter:
             self.open(directory)
         except StateError:
             return False
-        self.offset, self.sealed, self.stamp, self.is_new = seal.offset, seal, Stamp.of(directory / META), False
+        self.offset, self.sealed, self.stamp, self.is_new = seal.offset, seal, Stamp.of(directory / META), directory != current(self.folder)
         return complained_of(self.folder) != directory.name
 
     def begin(self) -> None:
         """Makes a new, empty index; what others left unfinished is removed."""
-        kept = current(self.folder)
         self.open(next_index(self.folder))
         self.offset, self.sealed, self.is_new = 0, None, True
-        remove_others(self.folder, {self.directory, kept})
+        remove_others(self.folder, {self.directory, current(self.folder)})
 
     def open(self, directory: Path) -> None:
         self.directory, self.index = directory, opened(directory, self.analyser)

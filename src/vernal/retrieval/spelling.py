@@ -1,5 +1,6 @@
 """The words of a catalogue, and those that are written almost like a given one."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from vernal.retrieval.linear import I32
 
 ONE_FROM, TWO_FROM = 4, 8  # letters a word needs for one, for two mistakes
+KEPT = 1_000  # answers
 LONGEST = 32  # letters of a word that is compared
 
 
@@ -44,8 +46,9 @@ class Spelling:
         self.start = np.concatenate([[0], np.cumsum([len(word) for word in self.words])]).astype(np.int64)
         self.letters = letters_of("".join(self.words))
         self.masks = letter_sets(self.letters, self.start)
+        self.near = lru_cache(KEPT)(self.nearest)
 
-    def near(self, word: str) -> list[Near]:
+    def nearest(self, word: str) -> list[Near]:
         """The words with fewest mistakes between them and this one, the most frequent first; none for a word that is short, or a number."""
         allowed = (len(word) >= ONE_FROM) + (len(word) >= TWO_FROM)
         if not allowed or len(word) > LONGEST or word.isdigit():

@@ -94,11 +94,16 @@ def make_current(directory: Path) -> None:
     sync(directory.parent)
 
 
+def newest(folder: Path) -> Path | None:
+    """The index that was begun last, current or not; none before the first."""
+    return max((path for path in folder.glob("*") if path.name.isdigit()), default=None)
+
+
 def next_index(folder: Path) -> Path:
     """A new, empty directory for an index."""
-    folder.mkdir(parents=True, exist_ok=True)
-    made = folder / f"{1 + max((int(path.name) for path in folder.iterdir() if path.name.isdigit()), default=0):06d}"
-    made.mkdir()
+    last = newest(folder)
+    made = folder / f"{int(last.name) + 1 if last else 1:06d}"
+    made.mkdir(parents=True)
     return made
 
 

@@ -19,7 +19,7 @@ from vernal.retrieval.lexical import LexicalWriter, pair
 
 FOLDER = "lexical"  # in the data directory
 AT_ONCE = 200  # records put at one step
-PAUSE_S = 0.2
+PAUSE_S, NEW_PAUSE_S = 0.2, 5.0  # between commits; while a new index is not yet complete
 LOOK_S, CHECK_S = 0.02, 1.0
 ITEMS = frozenset({Kind.ITEMS})
 PROBLEMS = (StateError, OSError, ValueError)  # a damaged index, a full disk, and what tantivy makes of either
@@ -87,7 +87,8 @@ class TextFold:
             return 0
         put = self.put(self.writer, until)
         complete = self.done >= until
-        if (self.dirty or (complete and self.writer.is_new)) and now - self.committed >= PAUSE_S:
+        pause = NEW_PAUSE_S if self.writer.is_new and not complete else PAUSE_S
+        if (self.dirty or (complete and self.writer.is_new)) and now - self.committed >= pause:
             self.committed, self.dirty = now, False
             self.committing = Thread(target=self.commit, args=(self.writer, self.done, complete))
             self.committing.start()
