@@ -179,13 +179,6 @@ def test_marks_change_no_letter_and_keep_to_the_length(lexical, text, q, most):
     assert len(passage) <= most
 
 
-def test_scores_of_given_items_are_those_of_the_search(lexical):
-    hits = lexical.search("gangsters family good", 10)
-    asked = np.array([3, *hits.item[::-1], 99], np.int32)
-    assert np.array_equal(lexical.scores("gangsters family good", asked), np.array([0, *hits.score[::-1], 0], np.float32))
-    assert lexical.scores("zzzz", asked).tolist() == [0] * len(asked)
-
-
 def test_equal_scores_are_in_the_order_of_numbers_wherever_they_are_cut(tmp_path):
     writer, lexical = LexicalWriter(tmp_path, PLAIN), Lexical(tmp_path, PLAIN)
     for number in np.random.default_rng(0).permutation(60).tolist():

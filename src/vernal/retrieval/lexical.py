@@ -6,7 +6,7 @@ written almost like it. Items are the log's item numbers throughout.
 
 import re
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, product
 from pathlib import Path
 from time import monotonic
@@ -52,8 +52,10 @@ NAMED = 10.0  # what an item scores more when the query is its title
 MISTAKE = 0.7  # what a hit by a corrected word counts, per mistake
 MOST_TIES = 2_048  # hits of equal score that are put in the order of their numbers
 MOST_TYPED, MOST_TYPED_WORDS = 200, 12  # characters and words of a beginning that are looked at
-MOST_SUGGESTED = 2_048  # titles with this beginning that are put in order; of more, the popular ones
-MOST_POPULAR = 256
+MOST_SUGGESTED = 1_024  # titles that are put in order; where there are more, those of the most popular items are among them
+MOST_POPULAR = 128
+LETTERS = 2  # a last word of fewer may go on as so many titles do that their words are looked up, not the titles
+SPARE = 32  # hits beyond those wanted that are looked at for equal scores
 FEW = 16  # pairs of a clause that are looked up one by one
 MOST_MARKED = 4_000  # characters of a text in which the best passage is looked for
 
@@ -359,19 +361,6 @@ class Lexical:
         """
         return self.asked(lambda view: best(view, narrowed(self.meant(q, view), clauses), k))
 
-    def scores(self, q: str, items: I32) -> F32:
-        """The score of each of these items for a query; 0 where it does not find them."""
-        made = np.zeros(len(items), np.float32)
-        if len(items):
-            wanted = Query.term_set_query(SHAPE, NUMBER, items.tolist())
-            found = self.asked(lambda view: best(view, narrowed(self.meant(q, view), (), wanted), len(items)))
-            order = np.argsort(found.item)
-            at = np.minimum(np.searchsorted(found.item, items, sorter=order), max(len(order) - 1, 0))
-            if len(order):
-                hit = found.item[order[at]] == items
-                made[hit] = found.score[order[at]][hit]
-        return made
-
     def suggest(self, typed: str, k: int, popularity: F32 | None = None, clauses: Clauses = ()) -> I32:
         """Items whose titles have every word typed so far; the last one may go on. Those typed in full come first, then those that begin so.
 
@@ -386,7 +375,7 @@ class Lexical:
         if not words:
             return np.empty(0, np.int32)
         goes_on = typed[:MOST_TYPED][-1].isalnum()
-        return self.asked(lambda view: suggested(view, words, goes_on, clauses, popularity)[:k])
+        return self.asked(lambda view: suggested(view, words, goes_on, k, clauses, popularity))
 
     def facets(self, q: str, attributes: Sequence[str], k: int = 10, clauses: Clauses = ()) -> dict[str, list[tuple[str, int]]]:
         """The k most frequent values of attributes among the items that a query finds (all, if it is empty), with their counts."""
@@ -423,9 +412,9 @@ class Lexical:
         if not wanted:
             return any_of([term(TITLE, word) for word in self.analyser.surfaces(q[:MOST_TYPED])])
         read = [[self.read(word, view) for word in one.words] for one in wanted]
-        names = [" ".join(stems) for stems in islice(product(*(word for words in read for word in words)), MOST_NAMES)]
-        named = Query.const_score_query(either([term(NAME, name) for name in names]), NAMED)
-        return any_of([*(meaning(words, one.others) for words, one in zip(read, wanted, strict=True)), named])
+        names = (" ".join(stems) for stems in islice(product(*(word for words in read for word in words)), MOST_NAMES))
+        named = [Query.const_score_query(term(NAME, name), NAMED) for name in names if view.searcher.doc_freq(NAME, name)]
+        return any_of([*(meaning(words, one.others) for words, one in zip(read, wanted, strict=True)), *named])
 
     def read(self, word: Word, view: View) -> dict[str, int]:
         """Stem -> mistakes: the word itself, or if no item has it, those it is perhaps a misspelling of, the likeliest first."""
@@ -463,44 +452,63 @@ class Lexical:
 
 def best(view: View, query: Query, k: int) -> Hits:
     """The k best items of a query; some more are looked at while the last ones are equal."""
-    limit = k + 1
-    while True:
-        hits = view.searcher.search(query, limit, count=False).hits
-        if len(hits) < limit or hits[-1][0] < hits[k - 1][0] or limit > MOST_TIES:
-            break
+    limit = k + SPARE
+    found = hits(view, query, limit)
+    while len(found.item) == limit <= MOST_TIES and found.score[-1] == found.score[k - 1]:
         limit *= 4
-    scores = np.array([score for score, _ in hits], np.float32)
-    numbers = np.array(view.searcher.fast_field_values(NUMBER, [at for _, at in hits]), np.int32)
-    order = np.lexsort((numbers, -scores))[:k]
-    return Hits(numbers[order], scores[order])
+        found = hits(view, query, limit)
+    order = np.lexsort((found.item, -found.score))[:k]
+    return Hits(found.item[order], found.score[order])
 
 
-def suggested(view: View, words: list[str], goes_on: bool, clauses: Clauses, popularity: F32 | None) -> I32:
-    """Items by what was typed; with a mistake in it, if there are none without."""
-    for mistakes in (0, 1):
-        query = narrowed(beginning(words, goes_on, mistakes), clauses)
-        found = best(view, query, MOST_SUGGESTED)
-        if popularity is not None and len(found.item) == MOST_SUGGESTED:
-            popular = np.argpartition(-popularity, min(MOST_POPULAR, len(popularity) - 1))[:MOST_POPULAR]
-            most = best(view, all_of([query, Query.const_score_query(Query.term_set_query(SHAPE, NUMBER, popular.tolist()), 0.0)]), MOST_POPULAR)
-            found = Hits(*(np.concatenate(pair) for pair in zip(most, found, strict=True)))
-        if len(found.item):
+def hits(view: View, query: Query, limit: int) -> Hits:
+    """Items of the best hits as the index has them; which of equals are among them is its choice."""
+    found = view.searcher.search(query, limit, count=False).hits
+    numbers = view.searcher.fast_field_values(NUMBER, [at for _, at in found])
+    return Hits(np.array(numbers, np.int32), np.array([score for score, _ in found], np.float32))
+
+
+def suggested(view: View, words: list[str], goes_on: bool, k: int, clauses: Clauses, popularity: F32 | None) -> I32:
+    """Items by what was typed, in the order of `beginnings`; equals by popularity, then number."""
+    made = np.empty(0, np.int32)
+    for query, last_resort in beginnings(words, goes_on):
+        if len(made) >= k or (last_resort and len(made)):
             break
-    items, first = np.unique(found.item, return_index=True)
-    liked = np.zeros(len(items)) if popularity is None else np.where(items < len(popularity), popularity[np.minimum(items, len(popularity) - 1)], 0)
-    return items[np.lexsort((items, -liked, -found.score[first]))]
+        found = liked(view, narrowed(query, clauses), popularity)
+        made = np.concatenate([made, found[~np.isin(found, made)]])
+    return made[:k]
 
 
-def beginning(words: list[str], goes_on: bool, mistakes: int) -> Query:
-    """Titles with all of the words, the last one perhaps only begun: score 3 where it is the whole title, 2 where it is how the title begins, else 1."""
-    last = len(words) - 1
-    every = all_of([typed(TITLE, word, goes_on and at == last, mistakes if len(word) >= ONE_FROM else 0) for at, word in enumerate(words)])
-    starts = typed(FIRST, words[0], goes_on, 0) if len(words) == 1 else typed(WHOLE, " ".join(words), True, 0)
-    better = [(Occur.Should, Query.const_score_query(one, 1.0)) for one in (starts, term(WHOLE, " ".join(words)))]
-    return Query.boolean_query([(Occur.Must, Query.const_score_query(every, 1.0)), *better])
+def liked(view: View, query: Query, popularity: F32 | None) -> I32:
+    """What a query finds, the most popular first."""
+    items = np.sort(hits(view, query, MOST_SUGGESTED).item)
+    if popularity is None:
+        return items
+    if len(items) == MOST_SUGGESTED:
+        popular = np.argpartition(popularity, -min(MOST_POPULAR, len(popularity)))[-MOST_POPULAR:]
+        known = Query.const_score_query(any_of([term(NUMBER, number) for number in popular.tolist()]), 0.0)
+        items = np.union1d(items, hits(view, all_of([query, known]), MOST_POPULAR).item)
+    return items[np.argsort(-np.append(popularity, 0)[np.minimum(items, len(popularity))], kind="stable")]
 
 
-def typed(field: str, word: str, goes_on: bool, mistakes: int) -> Query:
+def beginnings(words: list[str], goes_on: bool) -> Iterator[tuple[Query, bool]]:
+    """What to suggest, best first, and whether it is the last resort: titles of just these words, those that begin so, those that have them all, the last one
+    perhaps only begun, and those that have words almost like them."""
+    whole, begun = " ".join(words), [False] * (len(words) - 1) + [goes_on]
+    every = [typed(TITLE, word, more) for word, more in zip(words, begun, strict=True)]
+    yield term(WHOLE, whole), False
+    if len(words) == 1:
+        yield typed(FIRST, whole, goes_on), False
+    elif len(words[-1]) < LETTERS:
+        yield all_of([term(FIRST, words[0]), *every]), False
+    else:
+        yield typed(WHOLE, whole, True), False
+    yield all_of(every), False
+    yield all_of([typed(TITLE, word, more, len(word) >= ONE_FROM) for word, more in zip(words, begun, strict=True)]), True
+
+
+def typed(field: str, word: str, goes_on: bool, mistakes: int = 0) -> Query:
+    """A word, perhaps only begun, perhaps with mistakes."""
     return Query.fuzzy_term_query(SHAPE, field, word, mistakes, True, goes_on) if goes_on or mistakes else term(field, word)
 
 
@@ -536,7 +544,7 @@ def weighed(query: Query, weight: float) -> Query:
     return query if weight == 1 else Query.boost_query(query, weight)
 
 
-def term(field: str, word: str) -> Query:
+def term(field: str, word: str | int) -> Query:
     return Query.term_query(SHAPE, field, word, "freq")
 
 
@@ -554,10 +562,9 @@ def either(queries: Sequence[Query]) -> Query:
     return queries[0] if len(queries) == 1 else Query.disjunction_max_query(queries) if queries else Query.empty_query()
 
 
-def narrowed(query: Query, clauses: Clauses, wanted: Query | None = None) -> Query:
+def narrowed(query: Query, clauses: Clauses) -> Query:
     """A query among the items that hold every clause; scores stay."""
     needed = [any_of([term(PAIR, one) for one in pairs]) if len(pairs) <= FEW else Query.term_set_query(SHAPE, PAIR, list(pairs)) for pairs in clauses]
-    needed += [wanted] if wanted else []
     return all_of([query, *(Query.const_score_query(one, 0.0) for one in needed)])
 
 
