@@ -28,6 +28,7 @@ from vernal.events.ports import EventLog
 from vernal.events.reading import read_catalogue, read_history, type_codes
 from vernal.features.definition import Plan, compile_plan
 from vernal.features.ports import StateStore
+from vernal.memo import Memo
 from vernal.release import ReleaseStore
 from vernal.retrieval.encoders import Encoder
 from vernal.rollout.certificate import Keys, admission
@@ -105,6 +106,11 @@ class Workspace:
     @cached_property
     def releases(self) -> ReleaseStore:
         return ReleaseStore(self.place("releases", self.settings.data.releases, "file"), self.clock, admission(Keys(self.data / "keys")))
+
+    @property
+    def memo(self) -> Memo:
+        """What trainings leave to the next one."""
+        return Memo(self.data / "memo")
 
     @cached_property
     def plan(self) -> Plan:

@@ -179,7 +179,7 @@ class Training(Section, frozen=True, kw_only=True):
     ] = "activity"
     negatives: Annotated[int, about("items not chosen that are kept per simulated request", ge=1, le=2000)] = 20
     trees: Annotated[int, about("trees in the ranker", ge=10, le=2000)] = 300
-    evaluate_last: Annotated[str, about("last stretch of the log on which a release is evaluated")] = "7d"
+    evaluate_last: Annotated[str, about("last stretch of the log on which a release is evaluated, or up to a window more: it begins with a window")] = "7d"
     evaluate_requests: Annotated[int, about("requests in that evaluation, at most", ge=10)] = 1_000
     seed: Annotated[int, about("seed of everything random in training", ge=0)] = 0
     keep: Annotated[int, about("releases kept on disk beside the champion", ge=1)] = 5

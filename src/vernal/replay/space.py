@@ -17,6 +17,7 @@ from vernal.events.history import Catalogue, History
 from vernal.events.reading import batches, read_catalogue
 from vernal.events.schema import Kind
 from vernal.features.definition import Plan
+from vernal.memo import Memo
 from vernal.release import ReleaseStore
 from vernal.replay.past import PastLog
 from vernal.replay.ports import ReplaySpace
@@ -124,6 +125,11 @@ class PastSpace:
 
     def encoder(self, name: str) -> Encoder:
         return self.past.space.encoder(name)
+
+    @property
+    def memo(self) -> Memo:
+        """None: a catalogue that grows makes everything anew."""
+        return Memo(None)
 
     def to(self, at: int) -> None:
         """Moves the present; what was received before it is there."""

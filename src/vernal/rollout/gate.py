@@ -29,6 +29,7 @@ from vernal.events.history import Catalogue, History
 from vernal.events.ports import EventLog
 from vernal.events.reading import read_catalogue, read_history, type_codes
 from vernal.features.definition import Plan, compile_plan
+from vernal.memo import Memo
 from vernal.release import MANIFEST, Promotion, Release, ReleaseStore, sha256
 from vernal.retrieval.encoders import Encoder
 from vernal.rollout import checks
@@ -182,6 +183,10 @@ class Under:
         return self.space.releases
 
     @property
+    def memo(self) -> Memo:
+        return self.space.memo
+
+    @property
     def plan(self) -> Plan:
         return compile_plan(self.settings)
 
@@ -273,22 +278,22 @@ class Judging:
             return Pair(f"{champion.name}, which has not seen them either", trial.ours, found.quality[champion.name])
         if champion.manifest.lineage.config == release.manifest.lineage.config:
             return f"{champion.name} was made with the same settings, so fitted on the same data it is this trial: no worse by construction"
-        again = self.refitted(champion, release, found.cases)
+        again = self.refitted(champion, release, found.cases, trial.begin)
         if again is not None:
             return Pair(f"{champion.name}'s settings fitted on the same data", trial.ours, again)
         if champion.name in found.tests:
             return Pair(f"{champion.name}, which has seen part of them", trial.ours, found.quality[champion.name])
         return f"{champion.name} cannot be asked, nor made again: {found.skipped[champion.name]}"
 
-    def refitted(self, champion: Release, release: Release, asked: Cases) -> PerCase | None:
+    def refitted(self, champion: Release, release: Release, asked: Cases, begin: int) -> PerCase | None:
         """What the settings of the release in charge reach, fitted on what the trial had; none when they are not known or fit nothing."""
-        theirs, mine, lineage = settings_of(champion), settings_of(release), release.manifest.lineage
-        if theirs is None or mine is None:
+        theirs, lineage = settings_of(champion), release.manifest.lineage
+        if theirs is None:
             return None
-        under = Under(self.space, replace(theirs, training=replace(theirs.training, evaluate_last=mine.training.evaluate_last)))
+        under = Under(self.space, theirs)
         try:
             whole = Snapshot.of(under)
-            past = Snapshot(whole.plan, whole.settings, whole.history.before(lineage.as_of), whole.catalogue, lineage.log_to, lineage.as_of)
+            past = Snapshot(whole.plan, whole.settings, whole.history.before(lineage.as_of), whole.catalogue, lineage.log_to, lineage.as_of, begin)
             return refitted(under, past, asked)
         except VernalError:
             return None

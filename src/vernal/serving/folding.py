@@ -20,7 +20,7 @@ class Folding:
     def __init__(self, workspace: Workspace) -> None:
         self.log, self.state, self.kept = workspace.log, workspace.state(readonly=False), workspace.records(readonly=False)
         self.worker = StreamWorker(self.log, self.state, workspace.live_dir, workspace.plan, workspace.settings, workspace.clock)
-        self.records = RecordFold(self.log, workspace.archive, self.kept)
+        self.records = RecordFold(self.log, workspace.archive, self.kept, workspace.memo)
         self.texts = TextFold(self.log, workspace.data / FOLDER, workspace.settings, lambda item: self.worker.items.live.number(item))
         self.seen, self.looks = -1, 0
 

@@ -11,6 +11,7 @@ from vernal.events.deadletters import DeadLetters
 from vernal.events.ports import EventLog
 from vernal.features.definition import Plan
 from vernal.features.ports import StateStore
+from vernal.memo import Memo
 from vernal.release import ReleaseStore
 from vernal.retrieval.encoders import Encoder
 
@@ -43,6 +44,8 @@ class Workspace(Protocol):
     def releases(self) -> ReleaseStore: ...
     @property
     def plan(self) -> Plan: ...
+    @property
+    def memo(self) -> Memo: ...
     @property
     def keys_path(self) -> Path: ...
     @property

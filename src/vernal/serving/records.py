@@ -13,6 +13,7 @@ from vernal.events.archive import Archive
 from vernal.events.ports import EventLog
 from vernal.events.schema import Batch, Erasure, Item, Kind, User
 from vernal.features.ports import StateStore
+from vernal.memo import Memo
 
 Record = TypeVar("Record", Item, User)
 KINDS = frozenset({Kind.ITEMS, Kind.USERS, Kind.ERASURES})
@@ -66,8 +67,8 @@ class Records:
 class RecordFold:
     """Writes the newest records as the log grows, and finishes erasures. One writer."""
 
-    def __init__(self, log: EventLog, archive: Archive, store: StateStore) -> None:
-        self.log, self.archive, self.store, self.after = log, archive, store, store.offset()
+    def __init__(self, log: EventLog, archive: Archive, store: StateStore, memo: Memo) -> None:
+        self.log, self.archive, self.store, self.memo, self.after = log, archive, store, memo, store.offset()
         pending = store.get(PENDING)
         self.erasing: dict[str, int] = msgspec.msgpack.decode(pending, type=dict[str, int]) if pending else {}  # user -> offset of the order
 
@@ -88,12 +89,12 @@ class RecordFold:
         return n
 
     def finish_erasures(self, applied: int) -> int:
-        """Removes from log and archive every user whose erasure all state has applied (up to offset `applied`); returns how many users.
+        """Removes from log, archive and memo every user whose erasure all state has applied (up to offset `applied`); returns how many users.
 
-        One whom the archive cannot forget just now, because a trainer is writing it, stays ordered.
+        One whom archive or memo cannot forget just now, because a trainer is writing it, stays ordered.
         """
         due = [user for user, order in self.erasing.items() if order <= min(applied, self.store.offset())]
-        done = [user for user in due if self.log.erase(user) >= 0 and self.archive.erase(user) is not None]
+        done = [user for user in due if self.log.erase(user) >= 0 and self.archive.erase(user) is not None and self.memo.forget()]
         for user in done:
             del self.erasing[user]
             self.store.commit([(PENDING, encoder.encode(self.erasing))], [], self.store.offset())

@@ -5,7 +5,7 @@ retrieval and the same gather that serve. A request whose outcome no retriever p
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from vernal.evaluation.splits import Cases
 from vernal.features.definition import Plan
 from vernal.features.walk import Walk
 from vernal.ranking.features import Moment, assemble, feature_names
+from vernal.release import Draft, Release
 from vernal.retrieval.candidates import Query, retrieve
 from vernal.retrieval.models import ItemModels
 from vernal.terms import US_PER_S
@@ -34,6 +35,14 @@ class Examples:
     @classmethod
     def none(cls, n_features: int) -> "Examples":
         return cls(np.empty((0, n_features), np.float32), np.empty(0, np.float32), np.empty(0, np.int64))
+
+    def save(self, draft: Draft) -> None:
+        for field in fields(self):
+            draft.put_array(field.name, getattr(self, field.name))
+
+    @classmethod
+    def load(cls, release: Release) -> "Examples":
+        return cls(*(np.array(release.array(field.name)) for field in fields(cls)))
 
 
 def joined(parts: Sequence[Examples], n_features: int) -> Examples:

@@ -12,6 +12,7 @@ from vernal.events.archive import Archive
 from vernal.events.history import Catalogue, History
 from vernal.events.ports import EventLog
 from vernal.features.definition import Plan
+from vernal.memo import Memo
 from vernal.release import ReleaseStore
 from vernal.retrieval.encoders import Encoder
 
@@ -39,6 +40,8 @@ class TrainingSpace(Protocol):
     def releases(self) -> ReleaseStore: ...
     @property
     def plan(self) -> Plan: ...
+    @property
+    def memo(self) -> Memo: ...
     def history(self, until: int | None = None) -> History:
         """The log as columns, up to an offset."""
         ...

@@ -3,13 +3,13 @@
 snapshot -> item models -> past requests as examples -> ranker -> backtest on the last stretch -> fit on everything -> release -> promotion
 
 The last stretch judges models and a ranker that never saw it; then the same settings are fitted on the whole log, which is what serves. Equal log, settings and
-seed give equal bytes, except that the search for hyper-parameters is cut off by its time budget (`training.budget_s = 0` switches it off).
+seed give equal bytes, whatever an earlier training left in the memo: that only saves making again what did not change (`remembering`).
 """
 
 import importlib.metadata
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import msgspec
 
@@ -17,6 +17,7 @@ from vernal.evaluation.backtest import Backtest, Report, plain, showable
 from vernal.evaluation.metrics import PerCase
 from vernal.evaluation.splits import Cases, cases
 from vernal.features.walk import Walk
+from vernal.memo import Memo
 from vernal.ranking.features import QUERY, feature_names
 from vernal.ranking.parts import Parts, save_static
 from vernal.ranking.ranker import Ranker, fit_ranker
@@ -32,6 +33,7 @@ from vernal.training.examples import Examples, joined, simulate
 from vernal.training.impressions import Shown, before, searched, searches, shown
 from vernal.training.meaning import put_semantic
 from vernal.training.ports import Progress, TrainingSpace, silent
+from vernal.training.remembering import Remembering
 from vernal.training.snapshot import Snapshot
 from vernal.training.trial import SETTINGS, Trial
 
@@ -76,7 +78,9 @@ def train(
     snapshot = snapshot or Snapshot.of(space)
     progress("snapshot", 1, 1)
     slates = shown(space, snapshot, feature_names(snapshot.plan)) if space.settings.training.ranker else []
-    trained = fitted(snapshot, slates, progress)
+    memory = Remembering(space.memo, snapshot)
+    trained = fitted(snapshot, slates, progress, memory)
+    memory.keep(space, lineage(snapshot))
     release = committed(space, snapshot, trained, carry)
     if promote:
         space.releases.promote(release.name, "trained")
@@ -85,26 +89,23 @@ def train(
     return release, trained.report
 
 
-def fitted(snapshot: Snapshot, slates: list[Shown], progress: Progress = silent) -> Trained:
+def fitted(snapshot: Snapshot, slates: list[Shown], progress: Progress, memory: Remembering) -> Trained:
     """Models, ranker and report of a snapshot; `slates` are what was really shown."""
     training, (cut, end), width = snapshot.settings.training, snapshot.last_stretch, len(feature_names(snapshot.plan))
-    hyper, _ = tune(snapshot.history, snapshot.settings, cut, training.seed)
-    progress("search", 1, 1)
-    course = Course(snapshot, hyper, progress)
+    course = Course(snapshot, progress, memory)
     parts, trial = course.trial(slates)
     report, last = course.last(trial)
     whole = course.models_of(end)
     progress("models", 1, 1)
     ranker = ranker_of([*parts, last, before(slates, end, width)], snapshot) if training.ranker else None
     progress("ranker", 1, 1)
-    return Trained(whole, ranker, report, hyper, blend_of(trial, searches(slates, cut, width)))
+    return Trained(whole, ranker, report, course.hyper, blend_of(trial, searches(slates, cut, width)))
 
 
 def refitted(space: TrainingSpace, snapshot: Snapshot, asked: Cases) -> PerCase:
     """What a release of the snapshot's settings, fitted before its last stretch, reaches on cases of that stretch. Cost: most of a training."""
     slates = shown(space, snapshot, feature_names(snapshot.plan)) if snapshot.settings.training.ranker else []
-    hyper, _ = tune(snapshot.history, snapshot.settings, snapshot.last_stretch[0], snapshot.settings.training.seed)
-    course = Course(snapshot, hyper, silent, whole=False)
+    course = Course(snapshot, silent, Remembering(Memo(None), snapshot), whole=False)
     _, ranker = course.trial(slates)
     test = course.test(ranker, course.models_of(snapshot.last_stretch[0]), asked)
     for case in range(len(asked)):
@@ -117,34 +118,73 @@ class Course:
 
     Parameters
     ----------
+    memory : what need not be made again
     whole : fit the models of the end too
     """
 
-    def __init__(self, snapshot: Snapshot, hyper: Hyper, progress: Progress, *, whole: bool = True) -> None:
-        self.snapshot, self.hyper, self.progress = snapshot, hyper, progress
+    def __init__(self, snapshot: Snapshot, progress: Progress, memory: Remembering, *, whole: bool = True) -> None:
+        self.snapshot, self.progress, self.memory = snapshot, progress, memory
         self.walk = Walk(snapshot.plan, snapshot.settings, snapshot.history, snapshot.catalogue)
         cut, end = snapshot.last_stretch
-        moments = [*(begin for begin, _ in snapshot.windows if snapshot.settings.training.ranker), cut, *([end] if whole else [])]
-        self.content = Content.of(snapshot.catalogue, max(len(snapshot.catalogue), snapshot.history.n_items))
+        self.hyper = self.searched()
+        progress("search", 1, 1)
+        self.known = {begin: memory.recall(self.key_of_window(begin, end), Examples.load) for begin, end in self.asked_windows}
+        self.models = memory.recall(self.key_of_models, ItemModels.load)
+        moments = [*(begin for begin, examples in self.known.items() if examples is None), *([] if self.models else [cut]), *([end] if whole else [])]
+        self.content = Content.of(snapshot.catalogue, max(len(snapshot.catalogue), snapshot.history.n_items)) if moments else None
         self.pool = ThreadPoolExecutor(FITTERS)
         self.fits = {at: self.pool.submit(self.fit, at, indexed=at >= cut) for at in moments}
+
+    @property
+    def asked_windows(self) -> list[tuple[int, int]]:
+        return self.snapshot.windows if self.snapshot.settings.training.ranker else []
+
+    def searched(self) -> Hyper:
+        """The hyper-parameters that did best before the last stretch."""
+        snapshot, cut = self.snapshot, self.snapshot.last_stretch[0]
+        key = self.memory.key("search", cut)
+        found = self.memory.recall(key, lambda kept: Hyper(**kept.json("hyper")))
+        if found is None:
+            found, _ = tune(snapshot.known(cut), snapshot.settings, cut, snapshot.settings.training.seed)
+            self.memory.note(key, lambda draft, hyper=found: draft.put_json("hyper", asdict(hyper)))  # type: ignore[misc]
+        return found
 
     def fit(self, at: int, *, indexed: bool) -> ItemModels:
         snapshot = self.snapshot
         seed = snapshot.settings.training.seed
-        return fit(snapshot.history, snapshot.catalogue, snapshot.settings, at, seed, self.hyper, self.content, indexed=indexed)
+        return fit(snapshot.known(at), snapshot.catalogue, snapshot.settings, at, seed, self.hyper, self.content, indexed=indexed)
+
+    @property
+    def key_of_models(self) -> str:
+        """Of the models of the trial."""
+        return self.memory.key("models", self.snapshot.last_stretch[0], asdict(self.hyper))
 
     def models_of(self, at: int) -> ItemModels:
         """The models as of a beginning, waited for; asked for once."""
-        return self.fits.pop(at).result()
+        if self.models and at == self.snapshot.last_stretch[0]:
+            return self.models
+        made = self.fits.pop(at).result()
+        if at == self.snapshot.last_stretch[0]:
+            self.memory.note(self.key_of_models, made.save)
+        return made
+
+    def key_of_window(self, begin: int, end: int) -> str:
+        return self.memory.key("examples", end, begin, self.most(begin, end), self.snapshot.number(begin), asdict(self.hyper))
+
+    def most(self, begin: int, end: int) -> int:
+        """Requests asked of a window; of one that is not whole yet in proportion."""
+        share = max(1, self.snapshot.settings.training.requests // len(self.snapshot.windows))
+        return max(1, share * (end - begin) // self.snapshot.window_us)
 
     def windows(self) -> Iterator[Examples]:
         """Examples of each past window."""
-        training, windows = self.snapshot.settings.training, self.snapshot.windows
-        for number, (begin, end) in enumerate(windows):
-            asked = self.asked(begin, end, max(1, training.requests // len(windows)), number)
-            yield self.simulated(self.models_of(begin), asked, number)
-            self.progress("examples", number + 1, len(windows))
+        for number, (begin, end) in enumerate(self.asked_windows):
+            found = self.known[begin]
+            if found is None:
+                found = self.simulated(self.models_of(begin), self.asked(begin, end, self.most(begin, end)), self.snapshot.number(begin))
+                self.memory.note(self.key_of_window(begin, end), found.save)
+            yield found
+            self.progress("examples", number + 1, len(self.asked_windows))
 
     def trial(self, slates: list[Shown]) -> tuple[list[Examples], Ranker | None]:
         """The examples of the windows, and a ranker that saw nothing of the last stretch."""
@@ -152,12 +192,17 @@ class Course:
             return [], None
         (cut, _), width = self.snapshot.last_stretch, len(feature_names(self.snapshot.plan))
         parts = list(self.windows())
-        return parts, ranker_of([*parts, before(slates, cut, width)], self.snapshot)
+        examples = joined([*parts, before(slates, cut, width)], width)
+        key = self.memory.key("ranker", cut, examples.features, examples.labels, examples.groups)
+        ranker = self.memory.recall(key, Ranker.load) or ranker_of([examples], self.snapshot)
+        if ranker is not None and key not in self.memory.used:
+            self.memory.note(key, ranker.save)
+        return parts, ranker
 
-    def asked(self, begin: int, end: int, most: int, number: int) -> Cases:
+    def asked(self, begin: int, end: int, most: int) -> Cases:
         snapshot = self.snapshot
         every = cases(snapshot.history, snapshot.settings.events, begin, end, snapshot.settings.training.moments)
-        return every.sample(most, snapshot.settings.training.seed + number)
+        return every.sample(most, snapshot.settings.training.seed + snapshot.number(begin))
 
     def simulated(self, models: ItemModels, asked: Cases, number: int, each: Callable[[int], object] = lambda _: None) -> Examples:
         snapshot = self.snapshot
@@ -167,11 +212,11 @@ class Course:
         """The backtest on the last stretch, and its examples for the final ranker."""
         snapshot, (cut, end) = self.snapshot, self.snapshot.last_stretch
         training, models = snapshot.settings.training, self.models_of(cut)
-        asked = self.asked(cut, end, training.evaluate_requests, len(snapshot.windows))
+        asked = self.asked(cut, end, training.evaluate_requests)
         if not len(asked) or not snapshot.history.available_before(cut):
             return None, Examples.none(len(feature_names(snapshot.plan)))
         test = self.test(ranker, models, asked)
-        examples = self.simulated(models, asked, len(snapshot.windows), test.ask)
+        examples = self.simulated(models, asked, snapshot.number(cut), test.ask)
         report = test.report(showable(snapshot.catalogue, snapshot.history))
         self.progress("evaluation", 1, 1)
         return report, examples
