@@ -16,7 +16,7 @@ from vernal.features.columns import Tiles, grown
 from vernal.features.definition import Plan
 from vernal.features.items import ItemState, load_catalogue
 from vernal.features.live import LiveItems
-from vernal.features.popularity import LENGTH, newest_of, offer, ordered
+from vernal.features.popularity import LENGTH, newest_of
 from vernal.features.program import ADD, MEASURE, OP, WEIGHT, amount, finish
 from vernal.features.table import ACTIVE, HOP, OFFSET, Table, Texts
 from vernal.features.tiles import read_tiles_of
@@ -117,8 +117,8 @@ class PastItems:
         state, weights, item = self.state, self.plan.weights(hop), self.plan.item
         state.add_recent()
         self.link_recent()
-        for place, cell in enumerate(self.plan.popular):
-            state.top[place] = top_within(state.top[place], self.bounds[place], state.flags, state.n, self.past, (item.amounts, item.cells[cell], weights, hop))
+        popular = item.cells[list(self.plan.popular)]
+        tops_within(state.top[:-1], self.bounds, state.flags, state.n, self.past, (item.amounts, popular, weights, hop))
         if state.stale_newest:
             state.top[-1] = newest_of(state.first_seen, state.flags, state.n)
         with state.publication() as table:
@@ -148,44 +148,72 @@ def extend(columns, first, last, chain, amounts, popular, units, bounds, read_at
 
 
 @njit(cache=True, nogil=True)
-def count_of(item, past, reading):  # type: ignore[no-untyped-def]
-    """One ADD cell of an item at a hop. Weights only fall with age, so old tiles end the count once they weigh nothing."""
+def recount(item, past, reading, counts):  # type: ignore[no-untyped-def]
+    """Fills counts[:, item] with several ADD cells of an item at a hop. Weights only fall with age, so old tiles end the count once none weighs anything."""
     tiles, (_, times, types, values), chain = past
-    amounts, cell, weights, at = reading
-    measure, column, slots, total = cell[MEASURE], cell[WEIGHT], len(weights), np.int64(0)
+    amounts, cells, weights, at = reading
+    slots, n_cells = len(weights), len(cells)
+    counts[:, item] = 0
     event = chain.head[item]
     while event >= 0:
-        total += amount(amounts, types[event], measure, np.int64(values[event])) * weights[slot_of(at, times[event], slots), column]
+        slot = slot_of(at, times[event], slots)
+        for cell in range(n_cells):
+            counts[cell, item] += amount(amounts, types[event], cells[cell, MEASURE], np.int64(values[event])) * weights[slot, cells[cell, WEIGHT]]
         event = chain.link[event]
     for tile in range(tiles.start[item + 1] - 1, tiles.start[item] - 1, -1):
-        weight = weights[slot_of(at, np.int64(tiles.tile[tile]) * 300, slots), column]
-        if weight == 0:
+        slot, heaviest = slot_of(at, np.int64(tiles.tile[tile]) * 300, slots), np.int64(0)
+        for cell in range(n_cells):
+            weight = weights[slot, cells[cell, WEIGHT]]
+            counts[cell, item] += tiles.amount[tile, cells[cell, MEASURE]] * weight
+            heaviest = max(heaviest, weight)
+        if heaviest == 0:
             break
-        total += tiles.amount[tile, measure] * weight
-    return total
 
 
 @njit(cache=True, nogil=True)
-def top_within(before, bounds, flags, n, past, reading):  # type: ignore[no-untyped-def]
-    """`popularity.top_of` for the counts at a hop, reading only items that may be in the list; bounds of those become their counts.
+def tops_within(tops, bounds, flags, n, past, reading):  # type: ignore[no-untyped-def]
+    """`popularity.top_of` for several counts at a hop, in place, reading only items that may be in a list; bounds of those become their counts.
 
-    The least count among the items of the list before is a count that 500 items reach, so no item whose bound is below it is listed.
+    The least count among the items of a full list before is a count that 500 items reach, so no item whose bound is below it is listed. Lists hardly change
+    from hop to hop, so they are kept in order by insertion.
     """
-    counted, floor = np.zeros(n, np.bool_), np.iinfo(np.int64).max
-    for item in before:
-        if item >= 0:
-            bounds[item], counted[item] = count_of(item, past, reading), True
-            floor = min(floor, bounds[item])
-    floor = max(floor, 1) if before[LENGTH - 1] >= 0 else 1
-    heap_count, heap_item, size = np.empty(LENGTH, np.int64), np.empty(LENGTH, np.int64), 0
-    for item in range(n):
-        if bounds[item] < floor or flags[item] & HIDDEN or (size == LENGTH and bounds[item] <= heap_count[0]):
-            continue
-        if not counted[item]:
-            bounds[item] = count_of(item, past, reading)
-        if bounds[item] >= floor and (size < LENGTH or bounds[item] > heap_count[0]):
-            size = offer(heap_count, heap_item, size, bounds[item], item)
-    return ordered(heap_count, heap_item, size)
+    counted, counts, items = np.zeros(n, np.bool_), np.empty(LENGTH, np.int64), np.empty(LENGTH, np.int64)
+    for place in range(len(tops)):
+        top, bound, listed = tops[place], bounds[place], np.zeros(n, np.bool_)
+        size, floor = 0, np.iinfo(np.int64).max if top[LENGTH - 1] >= 0 else 1
+        for item in top:
+            if item < 0:
+                break
+            if not counted[item]:
+                recount(item, past, reading, bounds)
+            counted[item], listed[item], floor = True, True, min(floor, bound[item])
+            if bound[item] > 0 and not flags[item] & HIDDEN:
+                size = insert(counts, items, size, bound[item], item)
+        floor = max(floor, 1)
+        for item in range(n):
+            if bound[item] < floor or listed[item] or flags[item] & HIDDEN or (size == LENGTH and bound[item] < counts[-1]):
+                continue
+            if not counted[item]:
+                recount(item, past, reading, bounds)
+                counted[item] = True
+            if bound[item] >= floor:
+                size = insert(counts, items, size, bound[item], item)
+        top[:size], top[size:] = items[:size], -1
+
+
+@njit(cache=True, nogil=True)
+def insert(counts, items, size, count, item):  # type: ignore[no-untyped-def]
+    """Puts an entry where it ranks, the last one of a full list falling off; returns the new size."""
+    place = size
+    if size == LENGTH:
+        place = LENGTH - 1
+        if count < counts[place] or (count == counts[place] and item > items[place]):
+            return size
+    while place > 0 and (counts[place - 1] < count or (counts[place - 1] == count and items[place - 1] > item)):
+        counts[place], items[place] = counts[place - 1], items[place - 1]
+        place -= 1
+    counts[place], items[place] = count, item
+    return min(size + 1, LENGTH)
 
 
 @njit(cache=True, nogil=True)
