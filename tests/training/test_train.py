@@ -93,3 +93,9 @@ def test_progress_names_its_stages_in_order(village: Village) -> None:
     stages: list[str] = []
     train(village(), lambda stage, *_: stages.append(stage))
     assert list(dict.fromkeys(stages)) == ["snapshot", "search", "examples", "evaluation", "models", "ranker", "release"]
+
+
+def test_a_log_shorter_than_the_stretch_it_would_be_judged_on_makes_a_release(village: Village) -> None:
+    release, report = train(village(days=3))
+    assert report is None
+    assert release.manifest.files

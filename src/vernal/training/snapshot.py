@@ -70,7 +70,7 @@ class Snapshot:
 
     def number(self, at: int) -> int:
         """Windows between the origin of the grid and `at`: tells the draws of one window from those of another."""
-        return (at - self.origin) // self.window_us
+        return max(0, at - self.origin) // self.window_us
 
     @property
     def window_us(self) -> int:
