@@ -42,6 +42,27 @@ def test_a_click_is_an_event_and_the_slate_reacts(page):
     expect(page.locator("#left")).to_contain_text("A book of")
 
 
+def test_typing_searches_as_the_user_and_shows_the_parts_of_each_score(page):
+    word = page.locator("#slate .item .title").first.inner_text().split()[-1]
+    page.locator("#q").press_sequentially(f"book {word[:-1]}", delay=5)  # as typed: the last word is not whole yet
+    page.locator("#q").press_sequentially(word[-1])
+    expect(page.locator("#slate-title")).to_have_text(f"“book {word}” for reader-1")
+    first = page.locator("#slate .item").first
+    expect(first.locator(".title mark").first).to_be_visible()
+    expect(first.locator(".parts .lexical")).not_to_have_text("–")
+    expect(first.locator(".sources")).to_contain_text("lexical")
+    expect(page.locator("#ahead option")).not_to_have_count(0)
+    page.locator("#q").fill("")
+    expect(page.locator("#slate-title")).to_have_text("The slate of reader-1")
+    expect(page.locator("#slate .item .parts").first).to_be_hidden()
+
+
+def test_a_search_that_finds_nothing_says_so(page):
+    page.locator("#q").fill("qqqqzzzz")
+    expect(page.locator("#slate .item")).to_have_count(0)
+    expect(page.locator("#notes")).to_contain_text("nothing matches")
+
+
 def test_somebody_new_gets_a_slate_too(page):
     page.locator("#user").fill("nobody-yet")
     page.keyboard.press("Enter")

@@ -35,6 +35,7 @@ from vernal.retrieval.positives import type_weights
 from vernal.terms import FIRST_TYPE_CODE, MAX_N, US_PER_S
 
 TRENDING_BIT, FRESH_BIT = 1 << ALL_SOURCES.index("trending"), 1 << ALL_SOURCES.index("fresh")
+MATCHING = 200  # items of each leg of a search
 SHOWN_OF_TEXT = 80  # characters of a text that a note repeats
 NO_MATCH, NO_TASTE = np.empty((MAX_N, 0), np.float32), np.zeros(MAX_N, np.float32)
 NO_CODES, NO_FLAGS = np.empty((0, 0, SLOTS), np.int32), np.empty(0, np.uint8)
@@ -260,7 +261,7 @@ class Recommender:
         names = self.plan.attributes
         filters = tuple((names[column], tuple(live.value(column, code) for code in codes)) for column, codes in asked.resolved.wanted)
         mask = Mask(rules.n, rules.flags, rules.need, rules.bitmap)
-        found = self.finder.find(asked.request.q, filters, mask, max(self.settings.retrieval.candidates, asked.n))
+        found = self.finder.find(asked.request.q, filters, mask, max(min(MATCHING, self.settings.retrieval.candidates), asked.n))
         return found if len(found.item) else found._replace(notes=(*found.notes, f"q: nothing matches {asked.request.q[:SHOWN_OF_TEXT]!r}"))
 
     def popular(self, asked: Asked, rules: Rules, live: LiveTable) -> tuple[Candidates, Rung]:
