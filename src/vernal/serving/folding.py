@@ -3,7 +3,7 @@
 from vernal.features.stream import StreamWorker
 from vernal.serving.ports import Workspace
 from vernal.serving.records import RecordFold
-from vernal.serving.texts import FOLDER, TextFold
+from vernal.serving.texts import TextFold
 
 LOOKS_PER_HOP_CHECK = 50  # an idle log still has its read-outs moved on as time passes
 TEXTS_S = 10.0  # longest that a start or stop waits for the text index; a large one that is made anew goes on while serving
@@ -21,7 +21,7 @@ class Folding:
         self.log, self.state, self.kept = workspace.log, workspace.state(readonly=False), workspace.records(readonly=False)
         self.worker = StreamWorker(self.log, self.state, workspace.live_dir, workspace.plan, workspace.settings, workspace.clock)
         self.records = RecordFold(self.log, workspace.archive, self.kept, workspace.memo)
-        self.texts = TextFold(self.log, workspace.data / FOLDER, workspace.settings, lambda item: self.worker.items.live.number(item))
+        self.texts = TextFold(self.log, workspace.texts_dir, workspace.settings, lambda item: self.worker.items.live.number(item))
         self.seen, self.looks = -1, 0
 
     def step(self) -> int:
