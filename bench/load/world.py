@@ -27,6 +27,7 @@ from vernal.serving.folding import Folding
 from vernal.terms import DAY_S, US_PER_S
 
 CLUSTER, DIM, CHUNK, DAYS = 200, 64, 10_000, 60
+TEXTS_S = 600.0  # within which a text index of any size is made
 NEIGHBOURS = {"covisitation": 50, "ease": 100, "content": 30}
 TOML = """
 [events.types.view]
@@ -54,6 +55,7 @@ def build(folder: Path, n_items: int, n_users: int, n_events: int, seed: int = 0
         workspace.log.append(Kind.EVENTS, chunk, times)
     folding = Folding(workspace)
     folding.catch_up()
+    folding.texts.finish(workspace.log.end(), TEXTS_S)
     folding.close()
     release(workspace, n_items, seed)
     return workspace

@@ -179,6 +179,14 @@ def test_marks_change_no_letter_and_keep_to_the_length(lexical, text, q, most):
     assert len(passage) <= most
 
 
+def test_a_word_that_most_items_have_ranks_but_does_not_find_unless_it_is_alone(lexical, monkeypatch):
+    before = lexical.search("gangsters family", 10)
+    monkeypatch.setattr("vernal.retrieval.lexical.COMMON", 1)  # two items have gangsters
+    after = lexical.search("gangsters family", 10)
+    assert (after.item.tolist(), after.score.tolist()) == ([0], pytest.approx(before.score[:1].tolist()))
+    assert sorted(found(lexical, "gangsters")) == [0, 1]
+
+
 def test_equal_scores_are_in_the_order_of_numbers_wherever_they_are_cut(tmp_path):
     writer, lexical = LexicalWriter(tmp_path, PLAIN), Lexical(tmp_path, PLAIN)
     for number in np.random.default_rng(0).permutation(60).tolist():

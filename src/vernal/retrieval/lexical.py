@@ -55,6 +55,7 @@ MOST_TYPED, MOST_TYPED_WORDS = 200, 12  # characters and words of a beginning th
 MOST_SUGGESTED = 1_024  # titles that are put in order; where there are more, those of the most popular items are among them
 MOST_POPULAR = 128
 LETTERS = 2  # a last word of fewer may go on as so many titles do that their words are looked up, not the titles
+COMMON, COMMON_SHARE = 10_000, 0.1  # items, and share of all, that have a word by which alone none is found when there are others
 SPARE = 32  # hits beyond those wanted that are looked at for equal scores
 FEW = 16  # pairs of a clause that are looked up one by one
 MOST_MARKED = 4_000  # characters of a text in which the best passage is looked for
@@ -414,7 +415,19 @@ class Lexical:
         read = [[self.read(word, view) for word in one.words] for one in wanted]
         names = (" ".join(stems) for stems in islice(product(*(word for words in read for word in words)), MOST_NAMES))
         named = [Query.const_score_query(term(NAME, name), NAMED) for name in names if view.searcher.doc_freq(NAME, name)]
-        return any_of([*(meaning(words, one.others) for words, one in zip(read, wanted, strict=True)), *named])
+        parts = [meaning(words, one.others) for words, one in zip(read, wanted, strict=True)]
+        rare = [part for part, words in zip(parts, read, strict=True) if not self.common(words, view)]
+        if not rare or len(rare) == len(parts):
+            return any_of([*parts, *named])
+        also = [part for part, words in zip(parts, read, strict=True) if self.common(words, view)]
+        query = any_of(rare)
+        for part in [*also, *named]:  # one by one, since tantivy looks a single word up and goes through several from end to end
+            query = Query.boolean_query([(Occur.Must, query), (Occur.Should, part)])
+        return query
+
+    def common(self, words: Sequence[dict[str, int]], view: View) -> bool:
+        """Whether so many items have the words that to have them alone says nothing."""
+        return all(view.searcher.doc_freq(TEXT, stem) > max(COMMON, COMMON_SHARE * view.searcher.num_docs) for read in words for stem in read)
 
     def read(self, word: Word, view: View) -> dict[str, int]:
         """Stem -> mistakes: the word itself, or if no item has it, those it is perhaps a misspelling of, the likeliest first."""
