@@ -32,6 +32,9 @@ DEPTH = 4
 # On three 14-day windows of that log, lists frozen at their beginning, NDCG@10 against 128 borders: 16 lose .005, 32 lose .002; what is popular needs
 # fine steps at the upper end of its counts.
 BORDERS = 128  # thresholds tried per feature
+# Each tree sees half of the features and half of the weight of the rows, and its leaves take one Newton step instead of ten: half the CPU. On six weeks of that
+# log, 2013-05-13 to 2013-09-08, three seeds each, NDCG@10 among candidates differs by +.0018 in the mean (-.0020 to +.0050, half interval .002), log loss by .2 %.
+THRIFT = {"rsm": 0.5, "bootstrap_type": "MVS", "subsample": 0.5, "leaf_estimation_iterations": 1}
 THREADS = 2  # part of what makes a fit repeatable, so it does not follow the machine
 PARTS = ("feature", "border", "leaf", "shapley", "nan_yes", "bias")
 
@@ -108,7 +111,7 @@ def fit_ranker(
     TrainingError
         No positives, no negatives, or shapes that do not belong together.
 
-    Cost: 7 CPU s for 92,000 rows x 48 features x 300 trees under Logloss.
+    Cost: 2.2 CPU s for 55,000 rows x 51 features x 300 trees under Logloss.
     """
     names = tuple(names) or tuple(f"f{i}" for i in range(features.shape[1]))
     check_examples(features, labels, groups, names)
@@ -143,6 +146,7 @@ def fitted(features: NDArray[np.float32], labels: NDArray[np.float32], groups: N
             "depth": DEPTH,
             "learning_rate": RATE,
             "border_count": BORDERS,
+            **THRIFT,
             "random_seed": settings.seed,
             "thread_count": THREADS,
             "allow_writing_files": False,
