@@ -4,8 +4,9 @@
 
 Two equal film sites (MovieTweetings) with a release in charge, each under constant open-loop load. Then the ratings of the following days are appended, and the
 clock runs until an answer carries a release that knows them. Hands-off: `vernal serve` as it is, told to train as soon as anything came in; its gate judges the
-release. By hand: the same training code as a script, the release copied to a registry folder, put in charge, the server restarted; nobody waits for a person,
-and nothing is judged.
+release. By hand: the same training code as a script that keeps nothing from last time, the release copied to a registry folder, put in charge, the server
+restarted; nobody waits for a person, and nothing is judged. Beside them: by hand with what the training before left (`data/memo`), and hands-off without it, as
+on the day on which a window is over.
 """
 
 import json
@@ -76,6 +77,12 @@ class Site:
                 raise RuntimeError(trainings(trainings_of(self.folder / "data"))[-1].note)
 
 
+def hands_off_anew(site: Site, running: Running, n: int, news: int) -> float:
+    """Hands-off, when nothing of the training before can be used."""
+    shutil.rmtree(site.folder / "data" / "memo")
+    return hands_off(site, running, n, news)
+
+
 def hands_off(site: Site, running: Running, n: int, news: int) -> float:
     """Seconds until a release that knows the news serves; nobody does anything."""
     del running
@@ -87,6 +94,12 @@ def hands_off(site: Site, running: Running, n: int, news: int) -> float:
 
 
 def by_hand(site: Site, running: Running, n: int, news: int) -> float:
+    """The same by a script that keeps nothing, registry and restart."""
+    shutil.rmtree(site.folder / "data" / "memo")
+    return by_hand_remembering(site, running, n, news)
+
+
+def by_hand_remembering(site: Site, running: Running, n: int, news: int) -> float:
     """The same by script, registry and restart."""
     before = site.release()
     site.append(n, news)
@@ -160,10 +173,11 @@ def run(n: int = EVENTS, news: int = NEWS, rps: float = RPS, rounds: int = ROUND
         requests = write_requests(folder / "requests", [request("/v1/recommend", {"user": user, "n": 10}) for user in films.users(workspace)])
         workspace.close()
         tools = compiled(folder), requests
-        cycles: dict[str, list[Cycle]] = {"hands_off": [], "by_hand": []}
+        ways = {hands_off: HURRY, by_hand: BY_HAND, by_hand_remembering: BY_HAND, hands_off_anew: HURRY}
+        cycles: dict[str, list[Cycle]] = {way.__name__: [] for way in ways}
         for _ in range(rounds):
-            cycles["hands_off"].append(cycle(folder / "films", HURRY, hands_off, n, news, rps, tools))
-            cycles["by_hand"].append(cycle(folder / "films", BY_HAND, by_hand, n, news, rps, tools))
+            for way, toml in ways.items():
+                cycles[way.__name__].append(cycle(folder / "films", toml, way, n, news, rps, tools))
     told(cycles, n, news, rps)
 
 
@@ -185,12 +199,14 @@ def told(cycles: dict[str, list[Cycle]], n: int, news: int, rps: float) -> None:
         baselines={
             "by hand, s": [each["s"] for each in cycles["by_hand"]],
             "by hand, requests dropped": sum(each["dropped"] for each in cycles["by_hand"]),
+            "by hand with what the training before left, s": [each["s"] for each in cycles["by_hand_remembering"]],
+            "hands-off without it, as when a window is over, s": [each["s"] for each in cycles["hands_off_anew"]],
             "p99 of the worst 3 s of a cycle, ms, hands-off": [each["worst_p99_ms"] for each in cycles["hands_off"]],
         },
         seeds=[1],
         notes=f"MovieTweetings, {n:,} ratings, then {news:,} more; {rps:.0f} requests/s from the same two cores all the while. Hands-off includes the look "
         "(rollout.look, cadence and cool_down of 1 s), the start of the trainer behind everything else, and the gate; by hand includes neither a judgement "
-        "nor any waiting for a person.",
+        "nor any waiting for a person. No window is over between the two trainings, as on six days of seven at the default window of a week.",
     )
 
 

@@ -19,9 +19,18 @@ def test_the_line_is_as_long_as_its_deadline_allows_at_the_measured_pace():
     assert line.places() in (6, 7)
 
 
+def test_one_request_that_was_held_up_does_not_shorten_the_line():
+    line = Admission(limit=1_000, deadline_s=0.035)
+    before = line.places()
+    line.worked(10.0)
+    assert line.places() > 0.9 * before
+
+
 def test_one_may_always_wait_however_slow_the_pace():
     line = Admission(limit=10, deadline_s=0.001)
-    line.worked(100.0)
+    for _ in range(300):
+        line.worked(100.0)
+    assert line.places() == 1
     line.enter("serve")
     with pytest.raises(Overloaded):
         line.enter("serve")

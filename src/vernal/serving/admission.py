@@ -64,8 +64,8 @@ class Admission:
             self.appending -= 1
 
     def worked(self, seconds: float) -> None:
-        """Tells how long one serving request took once it was its turn."""
-        self.pace_s += SMOOTHING * (seconds - self.pace_s)
+        """Tells how long one serving request took once it was its turn; one that was held up says little about those to come, and counts as twice the pace."""
+        self.pace_s += SMOOTHING * min(seconds - self.pace_s, self.pace_s)
 
     def places(self) -> int:
         """How long the line may be at the measured pace; at least 1."""
