@@ -109,6 +109,12 @@ class Served:
         self.names = feature_names(plan)[: -len(QUERY)]
         self.width = 4 * (len(self.names) + len(QUERY))  # bytes of an item's features
         self.after = 0
+        self.searches: list[Slate] = []  # slates that a text asked for, until they are taken
+
+    def taken(self) -> list[Slate]:
+        """The searches read since they were taken last."""
+        taken, self.searches = self.searches, []
+        return taken
 
     def window(self, end: int, history: History, users: Mapping[str, int]) -> Shown:
         """Rows of the slates that are not out yet and came before `end`.
@@ -140,6 +146,7 @@ class Served:
                 if batch.received_at >= end:
                     return n, in_order(kept)
                 self.after = batch.last
+                self.searches += [slate for slate in batch.records if slate.q]
                 whole = [
                     (-s.seed, offset, s) for offset, s in enumerate(batch.records, batch.first) if len(s.features) == self.width * len(s.items) > 0 and not s.q
                 ]

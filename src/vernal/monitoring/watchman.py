@@ -31,6 +31,7 @@ from vernal.monitoring.keeping import Kept
 from vernal.monitoring.ports import WatchedSpace
 from vernal.monitoring.reference import ENOUGH, Reference, Window
 from vernal.monitoring.schema import Schema, Stream
+from vernal.monitoring.searches import SEARCHES
 from vernal.monitoring.served import SERVED, Odds, Served
 from vernal.monitoring.summaries import N, Summary
 from vernal.monitoring.usual import WEEK
@@ -40,7 +41,8 @@ from vernal.monitoring.windows import Reader, Seen, type_names
 from vernal.terms import DAY_S, US_PER_S
 
 LEAST_WINDOWS: Final = WEEK  # a shorter past says nothing of what is usual
-EVENTS_SHARE: Final = 0.4  # of the promise; the rest is that of slates and outcomes
+EVENTS_SHARE: Final = 0.4  # of the promise
+SEARCHES_SHARE: Final = 0.1  # the rest is that of slates and outcomes
 STRIP: Final = 400  # windows whose evidence is kept
 DAY_US: Final = DAY_S * US_PER_S
 STATE: Final = "watchman.msgpack"
@@ -199,7 +201,7 @@ class Watchman:
     def wanting(self) -> list[str]:
         """Streams without a reference, or with a short one that no alarm stands against."""
         stand = {raised.stream for raised in self.state.alarms if raised.stands}
-        names = [*type_names(self.space), SERVED]
+        names = [*type_names(self.space), SERVED, SEARCHES]
         return [name for name in names if name not in self.watches or (self.watches[name].reference.is_short and name not in stand)]
 
     def refer(self, reader: Reader) -> None:
@@ -219,6 +221,10 @@ class Watchman:
         kin, known = Kin(), self.known_days()
         if name == SERVED:
             schema, bins, summaries = self.reference_of_served(kin, windows, reader.served)
+        elif name == SEARCHES:
+            asked = [seen.rows[name] for seen in windows]
+            schema, bins = reader.searches.schema(), reader.searches.bins(asked)
+            summaries, kin.labels = [found.summary(bins) for found in asked], reader.searches.labels(bins)
         else:
             events, rows = reader.events, [seen.rows[name] for seen in windows]
             schema, bins = events.schema(name), events.bins(rows)
@@ -422,4 +428,5 @@ def importance_of(watch: Watch, alarm: Alarm) -> float:
 
 def share_of(stream: str, space: WatchedSpace) -> float:
     """A stream's share of the promise."""
-    return 1.0 - EVENTS_SHARE if stream == SERVED else EVENTS_SHARE / len(type_names(space))
+    fixed = {SERVED: 1.0 - EVENTS_SHARE - SEARCHES_SHARE, SEARCHES: SEARCHES_SHARE}
+    return fixed.get(stream, EVENTS_SHARE / len(type_names(space)))

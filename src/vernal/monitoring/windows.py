@@ -11,6 +11,7 @@ import numpy as np
 from vernal.events.history import History
 from vernal.events.reading import type_codes
 from vernal.monitoring.ports import WatchedSpace
+from vernal.monitoring.searches import SEARCHES, Searches
 from vernal.monitoring.served import SERVED, Chosen, Served, Shown
 from vernal.monitoring.streams import Arrivals, Events, Items, Rows
 from vernal.terms import OTHER
@@ -20,7 +21,7 @@ class Seen(NamedTuple):
     """One window of the log; what nobody needs any more is let go of."""
 
     number: int
-    rows: dict[str, Rows]  # per event type
+    rows: dict[str, Rows]  # per event type, and of searches
     shown: Shown | None
     chosen: Chosen
 
@@ -43,7 +44,7 @@ class Reader:
         self.length, self.settings = length, space.settings
         self.events = Events(type_codes(space.settings), Items(space.settings.items.attributes))
         self.arrivals = Arrivals(space.log, space.settings, self.events.items)
-        self.served = Served(space.log, space.plan, within)
+        self.served, self.searches = Served(space.log, space.plan, within), Searches()
         self.firsts = np.empty(0, np.int64)
 
     def until(self, end: int) -> History:
@@ -55,10 +56,12 @@ class Reader:
         starts = [history.available_before(number * self.length) for number in range(first, last + 1)]
         self.events.meet(history.rows(slice(0, starts[0])))
         self.served.sampled(first * self.length)
+        self.searches.rows(self.served.taken(), first - 1)
         for number, begin, end in zip(range(first, last), starts[:-1], starts[1:], strict=True):
             window = history.rows(slice(begin, end))
             shown = self.served.window((number + 1) * self.length, window, self.arrivals.columns.users)
-            yield Seen(number, self.events.rows(window, number), shown, Chosen.of(window, self.settings))
+            rows = self.events.rows(window, number) | {SEARCHES: self.searches.rows(self.served.taken(), number)}
+            yield Seen(number, rows, shown, Chosen.of(window, self.settings))
             self.firsts = self.events.items.first[window.item[window.item >= 0]]
         self.events.meet(history.rows(slice(starts[-1], None)))
 
