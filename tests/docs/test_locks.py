@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = {"lock": ["demo"], "test": ["demo", "test", "check", "mlflow"], "bench": ["demo", "test", "check", "mlflow", "bench"]}
+LOCKS = {"lock": ["demo"], "test": ["demo", "test", "check", "mlflow", "minilm"], "bench": ["demo", "test", "check", "mlflow", "minilm", "bench"]}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 

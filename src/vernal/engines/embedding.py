@@ -52,7 +52,7 @@ class Endpoint:
         """As `Encoder`."""
         asked = [row for row, text in enumerate(texts) if text.strip()]
         parts = [self.asked([texts[row] for row in asked[low : low + TEXTS]]) for low in range(0, len(asked), TEXTS)]
-        out = np.zeros((len(texts), self.known_dim or self.dim), np.float32) if texts else np.zeros((0, self.known_dim), np.float32)
+        out = np.zeros((len(texts), self.dim if texts else self.known_dim), np.float32)
         if parts:
             out[asked] = np.concatenate(parts)
         return out
@@ -63,7 +63,8 @@ class Endpoint:
         dims = {len(row.embedding) for row in rows}
         if len(dims) != 1 or dims == {0} or (self.known_dim and dims != {self.known_dim}):
             raise EncoderError.other_form(self.url, f"vectors of {sorted(dims)} numbers", f"one dimension{f', {self.known_dim}' * bool(self.known_dim)}")
-        found = np.array([row.embedding for row in rows], np.float32)
+        with np.errstate(over="ignore"):
+            found = np.array([row.embedding for row in rows], np.float32)
         if not np.isfinite(found).all():
             raise EncoderError.other_form(self.url, "numbers that are not finite", "vectors")
         self.known_dim = found.shape[1]
