@@ -64,12 +64,15 @@ class Semantic:
         self.queries = Queries(encoder, index.dim)
 
     @classmethod
-    def fit(cls, name: str, encoder: Encoder, texts: Sequence[str], exact_below: int, seed: int, fusion: Fusion | None = None) -> "Semantic":
+    def fit(
+        cls, name: str, encoder: Encoder, texts: Sequence[str], exact_below: int, seed: int, fusion: Fusion | None = None, language: str = ""
+    ) -> "Semantic":
         """Of every text by item number; empty texts have no vector.
 
         Parameters
         ----------
         name : of the encoder, as in `search.encoder`
+        language : of the words of an encoder that was learned from the catalogue
         """
         numbers = np.array([number for number, text in enumerate(texts) if text], np.int32)
         vectors = encoder.encode([texts[number] for number in numbers])
@@ -77,7 +80,7 @@ class Semantic:
         numbers, vectors = numbers[known], vectors[known]
         sample = np.random.default_rng(seed).permutation(numbers)[:SAMPLE] if len(numbers) > exact_below else numbers[:0]
         queries = encoder.encode([" ".join(texts[number].split()[:QUERY_WORDS]) for number in sample])
-        return cls(name, encoder, Vectors.of(numbers, vectors, exact_below, queries, seed), fusion or DEFAULTS.get(name, DEFAULT))
+        return cls(name, encoder, Vectors.of(numbers, vectors, exact_below, queries, seed), fusion or DEFAULTS.get(name, DEFAULT), language)
 
     def vector(self, text: str, wait_s: float | None = None) -> Embedded:
         """The vector of a query, or why there is none."""

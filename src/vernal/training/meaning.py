@@ -6,13 +6,16 @@ is away: search then goes on by words. Equal snapshots and judgements give equal
 
 import logging
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from vernal.config import Settings
 from vernal.errors import EncoderError
 from vernal.evaluation.judgements import Judgements
 from vernal.evaluation.search import DEPTH, indexed, judged, texts_of
+from vernal.events.history import Catalogue
 from vernal.release import Draft
 from vernal.retrieval.analysis import Analyser
 from vernal.retrieval.encoders import Encoder, Lsa
@@ -34,50 +37,49 @@ def put_semantic(draft: Draft, snapshot: Snapshot, space: TrainingSpace) -> None
 
     Cost: LSA 2 CPU s per 10,000 items of 100 words; other encoders their own time per text; judgements 5 ms a query.
     """
+    settings = snapshot.settings
     try:
-        semantic = fitted(snapshot, space)
+        semantic = fitted(snapshot.catalogue, settings, space.encoder)
     except EncoderError as error:
         log.warning("this release searches by words alone: %s", error)
         return
     if semantic is not None:
+        semantic.fusion = fusion_of(semantic, snapshot.catalogue, settings, space.root)
         semantic.save(draft)
 
 
-def fitted(snapshot: Snapshot, space: TrainingSpace) -> Semantic | None:
-    """Search by meaning over the snapshot's catalogue; none where it says nothing."""
-    settings, texts = snapshot.settings, texts_of(snapshot.catalogue)
-    name, seed = settings.search.encoder, settings.training.seed
-    if not name or not any(texts):
+def fitted(catalogue: Catalogue, settings: Settings, engine: Callable[[str], Encoder]) -> Semantic | None:
+    """Search by meaning over a catalogue; none where it says nothing.
+
+    Parameters
+    ----------
+    engine : encoders that are not learned from the catalogue, by name
+    """
+    texts, search, seed = texts_of(catalogue), settings.search, settings.training.seed
+    said = [text for text in texts if text]
+    if not search.encoder or not said:
         return None
-    encoder: Encoder = lsa_of(texts, snapshot) if name == LSA else space.encoder(name)
+    encoder = Lsa.fit(said, search.dim, seed, Analyser.of(search).stems) if search.encoder == LSA else engine(search.encoder)
     if not encoder.dim:
         return None
-    semantic = Semantic.fit(name, encoder, texts, settings.retrieval.exact_below, seed)
-    semantic.language = settings.search.language
-    semantic.fusion = fusion_of(semantic, snapshot, space.root)
-    return semantic
+    return Semantic.fit(search.encoder, encoder, texts, settings.retrieval.exact_below, seed, language=search.language)
 
 
-def lsa_of(texts: list[str], snapshot: Snapshot) -> Lsa:
-    search = snapshot.settings.search
-    return Lsa.fit([text for text in texts if text], search.dim, snapshot.settings.training.seed, Analyser.of(search).stems)
-
-
-def fusion_of(semantic: Semantic, snapshot: Snapshot, root: Path) -> Fusion:
+def fusion_of(semantic: Semantic, catalogue: Catalogue, settings: Settings, root: Path) -> Fusion:
     """The weight that the settings give, else what judgements choose, else the encoder's usual one."""
-    search = snapshot.settings.search
+    search = settings.search
     if search.semantic_share is not None:
         return msgspec.structs.replace(semantic.fusion, weight=search.semantic_share)
     if not search.judgements:
         return semantic.fusion
-    tuned = tuned_by(Judgements.read(root / search.judgements), semantic, snapshot)
+    tuned = tuned_by(Judgements.read(root / search.judgements), semantic, catalogue, settings)
     log.info("search: %s by judgements: nDCG@10 %.4f, words alone %.4f (error %.4f)", tuned.fusion, *tuned[1:])
     return tuned.fusion
 
 
-def tuned_by(judgements: Judgements, semantic: Semantic, snapshot: Snapshot) -> Tuned:
+def tuned_by(judgements: Judgements, semantic: Semantic, catalogue: Catalogue, settings: Settings) -> Tuned:
     """What judged queries choose."""
     with tempfile.TemporaryDirectory() as folder:
-        lexical = indexed(snapshot.catalogue, snapshot.settings, Path(folder))
-        queries = judged(judgements, lambda text: lexical.search(text, DEPTH), semantic, snapshot.catalogue.ids)
-    return tune(queries, snapshot.settings.training.seed)
+        lexical = indexed(catalogue, settings, Path(folder))
+        queries = judged(judgements, lambda text: lexical.search(text, DEPTH), semantic, catalogue.ids)
+    return tune(queries, settings.training.seed)
