@@ -34,7 +34,7 @@ def hybrid(encoder: str) -> dict[str, Any]:
         asked_ms = 1e3 * (time.process_time() - began) / len(queries["test"])
     legs = {leg: quality.means() for leg, quality in found.by_leg.items()}
     fusion = f"{tuned.fusion.method}, weight {tuned.fusion.weight:g}, pull {tuned.fusion.pull:g}"
-    train = {"ndcg@10, held-out folds": tuned.ndcg_10, "words alone": tuned.words_alone, "standard error": tuned.error}
+    train = {"ndcg@10, held-out folds": tuned.ndcg_10, "words alone": tuned.usual, "standard error": tuned.error}
     return {"legs": legs, "gain": list(found.gain), "fusion": fusion, "train": train, "made_cpu_s": made_s, "query_cpu_ms": asked_ms}
 
 

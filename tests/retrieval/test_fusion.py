@@ -77,8 +77,14 @@ def judged(n: int, seed: int, told: float) -> list[Judged]:
 def test_meaning_that_knows_something_else_gets_weight_and_noise_gets_none(seed: int) -> None:
     good, noise = tune(judged(200, seed, 1.0)), tune(judged(200, seed, 0.0))
     assert good.fusion.weight > 0.2
-    assert good.ndcg_10 > good.words_alone + good.error
+    assert good.ndcg_10 > good.usual + good.error
     assert noise.fusion == WORDS_ALONE
+
+
+def test_a_usual_fusion_stays_unless_queries_it_was_not_chosen_on_gain() -> None:
+    usual = Fusion(0.5)
+    assert tune(judged(200, 1, 1.0), usual=usual).fusion == usual
+    assert tune(judged(200, 1, 0.0), usual=Fusion(1.0)).fusion.weight < 0.5
 
 
 def test_too_few_queries_are_no_evidence() -> None:

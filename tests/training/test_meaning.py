@@ -1,16 +1,18 @@
 """Search by meaning in releases that training makes."""
 
 import msgspec
+import numpy as np
 import pytest
 
 from vernal.config import Search, Settings
 from vernal.errors import ConfigError, EncoderError, RequestError
 from vernal.evaluation.search import indexed, texts_of
 from vernal.release import Draft, Lineage, Release, ReleaseStore
+from vernal.retrieval.clicks import Searched
 from vernal.retrieval.fusion import WORDS_ALONE
 from vernal.retrieval.semantic import DEFAULTS, LSA, Semantic
 from vernal.testing.village import village_settings
-from vernal.training.meaning import put_semantic
+from vernal.training.meaning import LEAST_CHOSEN_OF, chosen, put_semantic
 from vernal.training.snapshot import Snapshot
 
 
@@ -64,6 +66,17 @@ def test_judgements_choose_the_weight_and_too_few_of_them_choose_words(village) 
     judged.unlink()
     with pytest.raises(RequestError, match=r"judged\.tsv"):
         made(workspace)
+
+
+def test_many_searches_that_ended_with_a_choice_are_judgements_and_few_are_none() -> None:
+    def searched(q: str, *taken: float) -> Searched:
+        return Searched(0, q.split(), np.arange(len(taken)), np.ones(len(taken), np.float32), np.array(taken, np.float32), q)
+
+    many = [searched(f"q{number}", 0, 1, 0) for number in range(LEAST_CHOSEN_OF)]
+    assert chosen([*many[1:], searched("q1", 0, 1, 1), searched("nothing", 0, 0)], ["a", "b", "c"]) is None
+    found = chosen([*many, searched("q1", 0, 1, 1)], ["a", "b", "c"])
+    assert found.relevance["q1"] == {"b": 2, "c": 1}
+    assert found.text["q7"] == "q7"
 
 
 def test_an_encoder_that_is_away_leaves_a_release_that_searches_by_words(village, caplog) -> None:

@@ -34,15 +34,19 @@ class Ivf(NamedTuple):
     n_probe: int
 
 
-def build(vectors: F32, queries: F32, seed: int) -> Ivf:
+def build(vectors: F32, queries: F32, seed: int, *, unit: bool = False) -> Ivf:
     """Lists for a set of vectors; as few probes as keep RECALL on the queries.
+
+    Parameters
+    ----------
+    unit : the vectors have unit norm, and so have the centroids then: nearest is of the largest product, for items and for queries alike
 
     Cost: 40 CPU s for 10^6 vectors of 64 dimensions.
     """
     kept = np.flatnonzero(np.any(vectors != 0, axis=1))
     rows = np.ascontiguousarray(vectors[kept])
     n_lists = max(1, 1 << max(0, round(np.log2(4 * np.sqrt(max(1, len(kept)))))))
-    centroids = kmeans(rows, min(n_lists, max(1, len(kept))), seed)
+    centroids = kmeans(rows, min(n_lists, max(1, len(kept))), seed, unit=unit)
     nearest = assign(rows, centroids)
     order = np.argsort(nearest, kind="stable")
     start = np.concatenate([[0], np.cumsum(np.bincount(nearest, minlength=len(centroids)))]).astype(np.int64)
@@ -51,7 +55,7 @@ def build(vectors: F32, queries: F32, seed: int) -> Ivf:
     return index._replace(n_probe=enough_probes(index, vectors, queries))
 
 
-def kmeans(rows: F32, n_lists: int, seed: int) -> F32:
+def kmeans(rows: F32, n_lists: int, seed: int, *, unit: bool = False) -> F32:
     """(n_lists, dim) centroids of a sample; an emptied list restarts at a random row."""
     random = np.random.default_rng(seed)
     sample = rows[random.permutation(len(rows))[: SAMPLE_PER_LIST * n_lists]]
@@ -61,7 +65,8 @@ def kmeans(rows: F32, n_lists: int, seed: int) -> F32:
         counts = np.bincount(nearest, minlength=n_lists)
         sums = np.zeros_like(centroids)
         np.add.at(sums, nearest, sample)
-        centroids = (sums / np.maximum(counts, 1)[:, None]).astype(np.float32)
+        size = np.linalg.norm(sums, axis=1) if unit else counts
+        centroids = (sums / np.maximum(size, 1e-9)[:, None]).astype(np.float32)
         empty = np.flatnonzero(counts == 0)
         centroids[empty] = sample[random.integers(0, len(sample), len(empty))]
     return np.ascontiguousarray(centroids, np.float32)

@@ -35,6 +35,7 @@ class Searched(NamedTuple):
     item: NDArray[np.int64]  # (k,)
     propensity: F32  # (k,)
     chosen: F32  # (k,) 1 = chosen
+    q: str = ""  # the text itself
 
 
 class QueryClicks(NamedTuple):

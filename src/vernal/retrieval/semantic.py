@@ -24,7 +24,7 @@ LSA = "lsa"
 LSA_PARTS = ("words", "idf", "components")
 # What judged queries chose on scifact's train split, for shops that have neither judgements nor clicks yet. A vocabulary of the catalogue's own needs its best
 # hits to say what a query of few words is about; a model that learned from much text has its own opinion.
-DEFAULTS = {LSA: Fusion(0.3, pull=3.0)}
+DEFAULTS = {LSA: Fusion(0.2, pull=1.0)}
 DEFAULT = Fusion(0.6, pull=0.3)
 FEEDBACK = 10  # hits by words that a query is drawn towards
 SHARPNESS = 4  # power of a hit's score over the best one

@@ -75,10 +75,10 @@ class Vectors:
 
     @classmethod
     def of(cls, items: I32, vectors: F32, exact_below: int, queries: F32, seed: int) -> "Vectors":
-        """An index of (n, dim) vectors, none of them zero; `queries` are like those that will come: by them it is found how many lists to probe."""
+        """An index of (n, dim) vectors of unit norm; `queries` are like those that will come: by them it is found how many lists to probe."""
         if len(items) <= exact_below:
             return cls(one_list(items, *quantise(vectors), len(items)))
-        index = build(vectors, queries, seed)
+        index = build(vectors, queries, seed, unit=True)
         return cls(index._replace(order=items[index.order]))
 
     @classmethod

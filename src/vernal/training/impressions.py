@@ -72,7 +72,7 @@ def searched(space: TrainingSpace, snapshot: Snapshot) -> list[Searched]:
         choices = choices or Choices(snapshot)
         items = np.frombuffer(slate.item_numbers, np.uint32)
         propensity = np.frombuffer(slate.propensities, np.float32)
-        found.append(Searched(slate.time // US_PER_S, stems(q), items.astype(np.int64), propensity, chosen_from(slate, items, choices)))
+        found.append(Searched(slate.time // US_PER_S, stems(q), items.astype(np.int64), propensity, chosen_from(slate, items, choices), q))
     return found
 
 

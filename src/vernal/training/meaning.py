@@ -1,12 +1,12 @@
 """Search by meaning in a release: an encoder for the catalogue's texts, their vectors, and how their scores join those of words.
 
-In: the snapshot, and the judgements that the settings name. Out: arrays `semantic.*` in the draft; nothing where no item says anything, or where the encoder
-is away: search then goes on by words. Equal snapshots and judgements give equal bytes where the encoder does.
+In: the snapshot, and the judgements that the settings name, or what was chosen of past searches. Out: arrays `semantic.*` in the draft; nothing where no item
+says anything, or where the encoder is away: search then goes on by words. Equal snapshots and judgements give equal bytes where the encoder does.
 """
 
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,17 +18,24 @@ from vernal.evaluation.search import DEPTH, indexed, judged, texts_of
 from vernal.events.history import Catalogue
 from vernal.release import Draft
 from vernal.retrieval.analysis import Analyser
+from vernal.retrieval.clicks import Searched
 from vernal.retrieval.encoders import Encoder, Lsa
-from vernal.retrieval.fusion import Fusion, Tuned, tune
+from vernal.retrieval.fusion import WORDS_ALONE, Fusion, Tuned, tune
 from vernal.retrieval.semantic import LSA, Semantic
 from vernal.training.ports import TrainingSpace
 from vernal.training.snapshot import Snapshot
 
+LEAST_CHOSEN_OF = 100  # distinct queries
+
 log = logging.getLogger(__name__)
 
 
-def put_semantic(draft: Draft, snapshot: Snapshot, space: TrainingSpace) -> None:
+def put_semantic(draft: Draft, snapshot: Snapshot, space: TrainingSpace, searches: Sequence[Searched] = ()) -> None:
     """Fits search by meaning and puts it into the draft.
+
+    Parameters
+    ----------
+    searches : what was searched for and chosen so far
 
     Raises
     ------
@@ -44,7 +51,7 @@ def put_semantic(draft: Draft, snapshot: Snapshot, space: TrainingSpace) -> None
         log.warning("this release searches by words alone: %s", error)
         return
     if semantic is not None:
-        semantic.fusion = fusion_of(semantic, snapshot.catalogue, settings, space.root)
+        semantic.fusion = fusion_of(semantic, snapshot, space, searches)
         semantic.save(draft)
 
 
@@ -65,21 +72,33 @@ def fitted(catalogue: Catalogue, settings: Settings, engine: Callable[[str], Enc
     return Semantic.fit(search.encoder, encoder, texts, settings.retrieval.exact_below, seed, language=search.language)
 
 
-def fusion_of(semantic: Semantic, catalogue: Catalogue, settings: Settings, root: Path) -> Fusion:
-    """The weight that the settings give, else what judgements choose, else the encoder's usual one."""
-    search = settings.search
+def fusion_of(semantic: Semantic, snapshot: Snapshot, space: TrainingSpace, searches: Sequence[Searched]) -> Fusion:
+    """The weight that the settings give, else what judgements choose, else the encoder's usual one unless choices of users speak for another."""
+    search, usual = snapshot.settings.search, semantic.fusion
     if search.semantic_share is not None:
-        return msgspec.structs.replace(semantic.fusion, weight=search.semantic_share)
-    if not search.judgements:
-        return semantic.fusion
-    tuned = tuned_by(Judgements.read(root / search.judgements), semantic, catalogue, settings)
-    log.info("search: %s by judgements: nDCG@10 %.4f, words alone %.4f (error %.4f)", tuned.fusion, *tuned[1:])
+        return msgspec.structs.replace(usual, weight=search.semantic_share)
+    judgements = Judgements.read(space.root / search.judgements) if search.judgements else chosen(searches, snapshot.catalogue.ids)
+    if judgements is None:
+        return usual
+    usual = WORDS_ALONE if search.judgements else usual
+    tuned = tuned_by(judgements, semantic, snapshot.catalogue, snapshot.settings, usual)
+    log.info("search: %s, nDCG@10 %.4f on %d queries, %.4f with %s (error %.4f)", *tuned[:2], len(judgements), tuned.usual, usual, tuned.error)
     return tuned.fusion
 
 
-def tuned_by(judgements: Judgements, semantic: Semantic, catalogue: Catalogue, settings: Settings) -> Tuned:
+def chosen(searches: Sequence[Searched], ids: Sequence[str]) -> Judgements | None:
+    """What was chosen of logged searches, as judgements; none while there are few. What an earlier fusion put before users is over-represented in them."""
+    relevance: dict[str, dict[str, int]] = {}
+    for each in searches:
+        for number in each.item[each.chosen > 0].tolist():
+            items = relevance.setdefault(each.q, {})
+            items[ids[number]] = items.get(ids[number], 0) + 1
+    return Judgements({q: q for q in relevance}, relevance) if len(relevance) >= LEAST_CHOSEN_OF else None
+
+
+def tuned_by(judgements: Judgements, semantic: Semantic, catalogue: Catalogue, settings: Settings, usual: Fusion = WORDS_ALONE) -> Tuned:
     """What judged queries choose."""
     with tempfile.TemporaryDirectory() as folder:
         lexical = indexed(catalogue, settings, Path(folder))
         queries = judged(judgements, lambda text: lexical.search(text, DEPTH), semantic, catalogue.ids)
-    return tune(queries, settings.training.seed)
+    return tune(queries, settings.training.seed, usual)

@@ -252,9 +252,10 @@ def committed(space: TrainingSpace, snapshot: Snapshot, trained: Trained, carry:
         if trained.ranker is not None:
             trained.ranker.save(draft)
         save_static(draft, standing_list(snapshot))
-        put_semantic(draft, snapshot, space)
+        asked = searched(space, snapshot)
+        put_semantic(draft, snapshot, space, asked)
         trained.blend.save(draft)
-        QueryClicks.fit(searched(space, snapshot), snapshot.as_of // US_PER_S).save(draft)
+        QueryClicks.fit(asked, snapshot.as_of // US_PER_S).save(draft)
         if carry is not None:
             carry(draft, snapshot)
         draft.put_json(SETTINGS, msgspec.to_builtins(snapshot.settings.shaping()))
