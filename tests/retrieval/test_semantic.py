@@ -44,7 +44,7 @@ def test_candidates_of_both_legs_have_both_scores(semantic) -> None:
     vector, lexical = semantic.vector("t2w1").vector, Hits(np.array([2, 7], np.int32), np.array([3.0, 1.0], np.float32))
     legs = semantic.legs(vector, lexical, 10)
     assert {2, 7} < set(legs.item.tolist())
-    assert legs.semantic.tobytes() == semantic.scores(semantic.drawn(vector, lexical, 3.0), legs.item).tobytes()
+    assert legs.semantic.tobytes() == semantic.scores(semantic.drawn(vector, lexical, semantic.fusion.pull), legs.item).tobytes()
     assert legs.lexical[legs.item == 2].tolist() == [3.0]
     best = legs.item[np.argsort(-fused(legs, Fusion(0.3)))]
     assert best[0] == 2
