@@ -61,8 +61,8 @@ def run() -> dict[str, Any]:
         holds=all(above.values()),
         baselines={f"words and {encoder}": value for encoder, value in found.items()},
         seeds=[SEED],
-        notes="93 queries, 11,429 abstracts; differences with their 95 % interval over queries. A first run reported the fold-wise choice, whose guard gave LSA "
-        "no weight; the defaults were looked at after that. BM25 with other stop words and another stemmer reaches .445 here",
+        notes="93 queries, 11,429 abstracts; differences with their 95 % interval over queries. A first run reported the fold-wise choice, whose guard "
+        "gave LSA no weight; the defaults were looked at after that. BM25 with other stop words and another stemmer reaches .445 here",
     )
     return measured
 
