@@ -27,7 +27,7 @@ from logs import SHARED
 from vernal.config import Items, Settings
 from vernal.retrieval.analysis import Analyser
 from vernal.retrieval.lexical import Lexical, LexicalWriter, pair
-from vernal.retrieval.spelling import Spelling
+from vernal.retrieval.spelling import Vocabulary
 
 SETTINGS = Settings(items=Items(text=["overview"], attributes=["genres"]))
 EACH, DEPTH = 1_000, 100
@@ -125,7 +125,7 @@ def figures(lexical: Lexical, asked: dict[str, list[Asked]]) -> dict[str, tuple[
 
     found = {kind: mrr((lambda q: lexical.suggest(q, DEPTH)) if kind == BEGUN else search, of) for kind, of in asked.items()}
     whole = lexical.view
-    lexical.view = whole._replace(spelling=Spelling([])) if whole else None
+    lexical.view = whole._replace(spelling=Vocabulary(lambda _: [])) if whole else None
     found[LITERALLY] = mrr(search, asked[TYPOS])
     lexical.view = whole
     return found

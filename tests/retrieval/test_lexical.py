@@ -154,6 +154,35 @@ def test_suggestions_have_every_word_typed_and_begin_with_what_was_typed_first(l
     assert lexical.suggest(typed, 10).tolist() == items
 
 
+TITLES = [" ".join(np.random.default_rng(seed).choice(["star", "stars", "start", "the", "war", "wa", "w"], 1 + seed % 4)) for seed in range(60)]
+LIKED = np.random.default_rng(0).permutation(len(TITLES)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def titles(tmp_path_factory):
+    return indexed(tmp_path_factory.mktemp("titles"), [(title, "", []) for title in TITLES])[1]
+
+
+def place(title, typed):
+    """How well a title goes on as it was typed, less is better; none when it does not."""
+    words, asked = title.split(), typed.split()
+    whole = asked if typed.endswith(" ") else asked[:-1]
+    if not set(whole) <= set(words) or not (typed.endswith(" ") or any(word.startswith(asked[-1]) for word in words)):
+        return None
+    return 0 if words == asked else 2 - (title == typed.strip() or title.startswith(typed))
+
+
+@given(
+    st.lists(st.sampled_from(["star", "stars", "st", "the", "war", "wa", "wx"]), min_size=1, max_size=3).map(" ".join),
+    st.sampled_from(["", " "]),
+    st.integers(1, 60),
+)
+def test_suggestions_are_all_titles_that_go_on_as_typed_in_the_order_of_how_well_then_how_popular(titles, typed, end, k):
+    ranked = [(fit, -LIKED[number], number) for number, title in enumerate(TITLES) if (fit := place(title, typed + end)) is not None]
+    found = titles.suggest(typed + end, k, LIKED).tolist()
+    assert found == [number for *_, number in sorted(ranked)[:k]] or not ranked
+
+
 def test_popular_titles_are_suggested_first(lexical):
     assert lexical.suggest("the g", 1, np.array([1, 0, 2, 0], np.float32)).tolist() == [2]
 

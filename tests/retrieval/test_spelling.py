@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vernal.retrieval.spelling import Near, Spelling, bits
+from vernal.retrieval.spelling import Near, Spelling, Vocabulary, bits
 
 SPELLING = Spelling([("space", 9), ("spice", 7), ("pace", 5), ("gladiator", 4), ("gladiators", 3), ("ab", 2), ("café", 1)])
 words = st.text("abc\u0434é\U0001f600", min_size=3, max_size=11)
@@ -45,6 +45,21 @@ def test_the_nearest_words_are_those_of_the_definition(known, asked):
 )
 def test_a_word_is_taken_for_the_nearest_the_most_frequent_first(asked, near):
     assert [found.word for found in SPELLING.near(asked)] == near
+
+
+@given(st.lists(words, max_size=12, unique=True), words)
+def test_by_first_letters_the_nearest_are_those_that_begin_with_the_first_or_second(known, asked):
+    listed = {first: [(word, 1) for word in known if word[0] == first] for first in set("".join(known) + asked)}
+    alike = [(word, 1) for first in dict.fromkeys(asked[:2]) for word, _ in listed[first]]
+    assert Vocabulary(listed.__getitem__).near(asked) == (Spelling(alike).near(asked) if len(asked) >= 4 else [])
+
+
+def test_words_are_listed_once_for_each_letter_that_is_asked_for():
+    calls = []
+    vocabulary = Vocabulary(lambda first: calls.append(first) or [])
+    for word in ("abcd", "bacd", "abce", "ab"):
+        vocabulary.near(word)
+    assert calls == ["a", "b"]  # each word is looked for under its second letter, too
 
 
 def test_a_catalogue_without_words_has_none_alike():

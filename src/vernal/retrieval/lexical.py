@@ -21,7 +21,7 @@ from vernal.errors import StateError
 from vernal.retrieval.analysis import Analyser, Phrase, Word, encodable
 from vernal.retrieval.hits import Hits
 from vernal.retrieval.linear import F32, I32
-from vernal.retrieval.spelling import ONE_FROM, Spelling
+from vernal.retrieval.spelling import ONE_FROM, Vocabulary
 from vernal.retrieval.textfiles import (
     META,
     SEAL,
@@ -44,8 +44,8 @@ FORMAT = 1
 NUMBER, TEXT, SURFACE, TITLE, FIRST, WHOLE, NAME, PAIR = "number", "text", "surface", "title", "first", "whole", "name", "pair"
 STEMS, PLAIN = "stems", "plain"  # names of the analysers
 HEAP_BYTES = 50_000_000
-MOST_WORDS_KNOWN = 300_000  # most frequent words that misspelt ones are compared with
-SPELLING_S = 60.0  # words that came in meanwhile are not yet compared with
+MOST_WORDS_KNOWN = 50_000  # most frequent words of a first letter that misspelt ones are compared with
+SPELLING_S = 600.0  # words that came in meanwhile are not yet compared with
 MOST_CORRECTIONS = 8
 MOST_NAMES = 64  # titles that a query with mistakes may be
 NAMED = 10.0  # what an item scores more when the query is its title
@@ -257,7 +257,7 @@ class View(NamedTuple):
 
     source: Index
     searcher: Searcher
-    spelling: Spelling
+    spelling: Vocabulary
     spelt: float  # time.monotonic() at which the words were read
     files: dict[str, Stamp]
 
@@ -308,7 +308,7 @@ class Lexical:
         StateError
             The index is damaged. The writer is told, and nothing is found until it has made another.
 
-        Cost: 10 us when nothing is new; else 0.2 ms and as `textfiles.checked`, and once a minute 0.2 s for 100,000 words.
+        Cost: 10 us when nothing is new; else 0.2 ms and as `textfiles.checked`.
         """
         directory = current(self.folder)
         stamp = Stamp.of(directory / SEAL) if directory else None
@@ -349,7 +349,8 @@ class Lexical:
         searcher = index.searcher()
         if old and monotonic() - old.spelt < SPELLING_S:
             return View(index, searcher, old.spelling, old.spelt, files)
-        return View(index, searcher, Spelling(searcher.terms_with_prefix(SURFACE, "", limit=MOST_WORDS_KNOWN)), monotonic(), files)
+        spelling = Vocabulary(lambda first: searcher.terms_with_prefix(SURFACE, first, limit=MOST_WORDS_KNOWN))
+        return View(index, searcher, spelling, monotonic(), files)
 
     def search(self, q: str, k: int, clauses: Clauses = ()) -> Hits:
         """The k items that a query finds best.
@@ -515,7 +516,7 @@ def beginnings(words: list[str], goes_on: bool) -> Iterator[tuple[Query, bool]]:
     elif len(words[-1]) < LETTERS:
         yield all_of([term(FIRST, words[0]), *every]), False
     else:
-        yield typed(WHOLE, whole, True), False
+        yield typed(WHOLE, whole if goes_on else f"{whole} ", True), False
     yield all_of(every), False
     yield all_of([typed(TITLE, word, more, len(word) >= ONE_FROM) for word, more in zip(words, begun, strict=True)]), True
 

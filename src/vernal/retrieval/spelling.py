@@ -1,5 +1,6 @@
 """The words of a catalogue, and those that are written almost like a given one."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -35,7 +36,7 @@ class Spelling:
     >>> spelling.near("godfahter")
     [Near(word='godfather', mistakes=1, items=9)]
 
-    Cost: 0.2 s per 100,000 words to make, 0.3 ms to ask. Source: the restricted edit distance of Boytsov (2011), "Indexing methods for approximate
+    Cost: 10 ms per 10,000 words to make; 0.1 ms to ask. Source: the restricted edit distance of Boytsov (2011), "Indexing methods for approximate
     dictionary searching", with a filter by which letters occur.
     """
 
@@ -46,9 +47,8 @@ class Spelling:
         self.start = np.concatenate([[0], np.cumsum([len(word) for word in self.words])]).astype(np.int64)
         self.letters = letters_of("".join(self.words))
         self.masks = letter_sets(self.letters, self.start)
-        self.near = lru_cache(KEPT)(self.nearest)
 
-    def nearest(self, word: str) -> list[Near]:
+    def near(self, word: str) -> list[Near]:
         """The words with fewest mistakes between them and this one, the most frequent first; none for a word that is short, or a number."""
         allowed = (len(word) >= ONE_FROM) + (len(word) >= TWO_FROM)
         if not allowed or len(word) > LONGEST or word.isdigit():
@@ -57,6 +57,34 @@ class Spelling:
         found, mistakes = alike(self.letters, self.start, self.masks, letters, letter_sets(letters, np.array([0, len(letters)]))[0], allowed)
         best = found[mistakes == mistakes.min()] if len(found) else found
         return [Near(self.words[place], int(mistakes.min()), int(self.items[place])) for place in best]
+
+
+class Vocabulary:
+    """The words of a catalogue by their first letter, which is taken to be right, or to stand second.
+
+    Parameters
+    ----------
+    listed : all words that begin with a letter, each with the number of items that have it, most first; asked for when the letter is
+
+    Cost: 20 us to ask; for the first time with a letter, 10 ms per 10,000 words that begin with it.
+    """
+
+    def __init__(self, listed: Callable[[str], list[tuple[str, int]]]) -> None:
+        self.listed, self.letters = listed, dict[str, Spelling]()
+        self.near = lru_cache(KEPT)(self.nearest)
+
+    def nearest(self, word: str) -> list[Near]:
+        """The words with fewest mistakes between them and this one, the most frequent first."""
+        if len(word) < ONE_FROM:
+            return []
+        near = [one for first in dict.fromkeys(word[:2]) for one in self.beginning(first).near(word)]
+        least = min((one.mistakes for one in near), default=0)
+        return sorted((one for one in near if one.mistakes == least), key=lambda one: -one.items)
+
+    def beginning(self, first: str) -> Spelling:
+        if first not in self.letters:
+            self.letters[first] = Spelling(self.listed(first))
+        return self.letters[first]
 
 
 def letters_of(text: str) -> NDArray[np.uint32]:
