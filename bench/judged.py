@@ -1,14 +1,17 @@
 """What the search benches share: judged collections as catalogues, and search over them made by the code that training uses."""
 
+import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from vernal.config import Search, Settings
 from vernal.engines.onnx import minilm
@@ -23,6 +26,7 @@ from vernal.training.meaning import fitted
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 ALL = "all"
+MANY = 1_000  # texts
 
 
 class Collection(NamedTuple):
@@ -54,8 +58,26 @@ def collection(name: str) -> Collection:
     return Collection(builder.build(ids), {split: Judgements({query: asked[query] for query in judged}, judged) for split, judged in found.items()})
 
 
+class Remembering:
+    """An `Encoder` that keeps what it made of whole catalogues in the temporary directory, for the benches that come after; queries are always encoded."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.encoder, self.dim, self.fingerprint, self.waits = encoder, encoder.dim, encoder.fingerprint, encoder.waits
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if len(texts) < MANY:
+            return self.encoder.encode(texts)
+        digest = hashlib.sha256("\0".join([self.fingerprint, *texts]).encode()).hexdigest()[:16]
+        file = Path(tempfile.gettempdir()) / "vernal-bench-texts" / f"{digest}.npy"
+        if not file.exists():
+            file.parent.mkdir(exist_ok=True)
+            np.save(file.with_suffix(".part.npy"), self.encoder.encode(texts))
+            file.with_suffix(".part.npy").replace(file)
+        return np.load(file)
+
+
 def engine(_: str) -> Encoder:
-    return minilm()
+    return Remembering(minilm())
 
 
 def settings_of(encoder: str) -> Settings:

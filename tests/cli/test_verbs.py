@@ -190,6 +190,19 @@ def test_a_dead_letter_is_listed_and_taken_in_after_a_fix(vernal, tmp_path):
     assert answer(vernal("deadletters", "clear", "--json")) == {"cleared": 1}
 
 
+@pytest.mark.usefixtures("trained")
+def test_judged_queries_are_answered_by_words_by_meaning_and_by_both(vernal, tmp_path):
+    (tmp_path / "judged.tsv").write_text("book volume 7\tbook-6\t1\nvolume 8\tbook-7\t1\nvolume 9\tnothing\t1\n", encoding="utf-8")
+    status, out, err = vernal("evaluate", "search", str(tmp_path / "judged.tsv"), "--json")
+    found = json.loads(out)
+    assert status == 0
+    assert found["legs"].keys() == {"words", "meaning", "both"}
+    assert found["legs"]["words"]["mrr"] >= 0.5
+    assert (found["queries"], found["unknown_items"]) == (3, 1)
+    assert "3 queries" in err
+    assert "both over words: nDCG@10" in vernal("evaluate", "search", str(tmp_path / "judged.tsv"))[1]
+
+
 def test_drift_says_what_is_not_as_usual_or_how_much_its_silence_says(vernal):
     status, out, _ = vernal("drift")
     assert status == 0
