@@ -31,7 +31,7 @@ SIZE, SMALL = (100_000, 20_000, 300_000), (5_000, 1_000, 20_000)  # items, users
 RPS, PROBES, CONNECTIONS = 200, 150, 4
 CHANGES_EVERY_S, CHANGED = 0.05, 2  # of other items
 MOST_S, DEADLINE_MS, LONGEST_S = 1.0, 35.0, 30.0
-POLL_S = 0.005
+POLL_S = 0.03  # so that the probes are a small part of the load
 SEED = 1
 
 

@@ -37,8 +37,8 @@ class World:
         for _ in range(1_000):
             self.seconds += 0.1
             self.fold.step(self.log.end())
-            if self.fold.committing:
-                self.fold.committing.join()
+            if self.fold.busy:
+                self.fold.busy.join()
             if self.fold.reflects(self.log.end()) and not self.fold.problem:
                 self.lexical.refresh()
                 return
@@ -84,8 +84,8 @@ def test_only_records_up_to_the_offset_told_are_put(world):
     for _ in range(5):
         world.seconds += 1
         world.fold.step(1)
-        if world.fold.committing:
-            world.fold.committing.join()
+        if world.fold.busy:
+            world.fold.busy.join()
     world.lexical.refresh()
     assert world.found("red") == ["a"]
     world.settle()

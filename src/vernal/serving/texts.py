@@ -7,6 +7,7 @@ disk. An index that is damaged, missing or of other settings is made again from 
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from time import monotonic, sleep
@@ -41,7 +42,7 @@ class TextFold:
     def __init__(self, log: EventReader, folder: Path, settings: Settings, number: Callable[[str], int | None], now: Callable[[], float] = monotonic) -> None:
         self.log, self.folder, self.settings, self.number, self.now = log, folder, settings, number, now
         self.writer: LexicalWriter | None = None
-        self.committing: Thread | None = None
+        self.busy: Thread | None = None
         self.looked = self.checked = now()
         self.committed = self.looked - PAUSE_S
         self.open(anew=False)
@@ -66,7 +67,7 @@ class TextFold:
 
     def reflects(self, until: int) -> bool:
         """Whether all up to an offset can be found."""
-        return self.writer is not None and not (self.committing or self.dirty or self.writer.is_new) and self.done >= until
+        return self.writer is not None and not (self.busy or self.dirty or self.writer.is_new) and self.done >= until
 
     def step(self, until: int) -> int:
         """Puts some of the records up to an offset and commits when it is time; returns how many it put.
@@ -78,36 +79,43 @@ class TextFold:
         Cost: 2 us when there is nothing, else 0.05 ms a record; a commit waits for the disk, but in a thread.
         """
         now = self.now()
-        if self.committing and self.committing.is_alive():
+        if self.busy and self.busy.is_alive():
             return 0
-        self.committing = None
-        if now - self.looked >= LOOK_S:
-            self.look(now)
+        self.busy = None
         if self.writer is None or self.problem:
+            self.mend(now)
             return 0
         put = self.put(self.writer, until)
         complete = self.done >= until
         pause = NEW_PAUSE_S if self.writer.is_new and not complete else PAUSE_S
         if (self.dirty or (complete and self.writer.is_new)) and now - self.committed >= pause:
             self.committed, self.dirty = now, False
-            self.committing = Thread(target=self.commit, args=(self.writer, self.done, complete))
-            self.committing.start()
+            self.start(partial(self.writer.commit, self.done, complete=complete))
+        elif now - self.looked >= LOOK_S:
+            self.looked = now
+            if self.writer.merged or now - self.checked >= CHECK_S:
+                self.checked = now
+                self.start(self.writer.tend)
         return put
 
-    def look(self, now: float) -> None:
-        """Mends what is damaged; vouches for what was merged."""
-        self.looked = now
-        if self.writer and not self.problem and now - self.checked < CHECK_S and not self.writer.merged:
-            return
-        self.checked = now
-        try:
-            if self.problem:
-                raise self.problem
-            if self.writer:
-                self.writer.tend()
-        except PROBLEMS as error:
-            logger.warning("%s", error)
-            self.open(anew=isinstance(error, StateError))
+    def start(self, work: Callable[[], None]) -> None:
+        """Lets the writer do what waits for the disk, in a thread; nothing is put until it is done."""
+
+        def run() -> None:
+            try:
+                work()
+            except PROBLEMS as error:
+                self.problem = error
+
+        self.busy = Thread(target=run)
+        self.busy.start()
+
+    def mend(self, now: float) -> None:
+        """Makes a damaged index anew; opens it again after other trouble, such as a full disk."""
+        if now - self.checked >= CHECK_S:
+            self.checked = now
+            logger.warning("%s", self.problem)
+            self.open(anew=isinstance(self.problem, StateError))
 
     def put(self, writer: LexicalWriter, until: int) -> int:
         """Gives the writer the next records."""
@@ -135,12 +143,6 @@ class TextFold:
         pairs = [pair(name, value) for name in self.settings.items.attributes for value in record.attributes.get(name, ())]
         writer.put(number, record.title, record.text, pairs)
 
-    def commit(self, writer: LexicalWriter, offset: int, complete: bool) -> None:
-        try:
-            writer.commit(offset, complete=complete)
-        except PROBLEMS as error:
-            self.problem = error
-
     def finish(self, until: int, longest_s: float) -> None:
         """Steps until all up to an offset can be found, or so long."""
         began = monotonic()
@@ -150,9 +152,9 @@ class TextFold:
 
     def close(self) -> None:
         """Gives the index up; what was not committed is put again by the next one."""
-        if self.committing:
-            self.committing.join()
-            self.committing = None
+        if self.busy:
+            self.busy.join()
+            self.busy = None
         if self.writer:
             self.writer.close()
             self.writer = None
