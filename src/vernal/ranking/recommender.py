@@ -35,7 +35,7 @@ from vernal.retrieval.positives import type_weights
 from vernal.terms import FIRST_TYPE_CODE, MAX_N, US_PER_S
 
 TRENDING_BIT, FRESH_BIT = 1 << ALL_SOURCES.index("trending"), 1 << ALL_SOURCES.index("fresh")
-MATCHING = 200  # items of each leg of a search
+MATCHING = 100  # items of each leg of a search, where no more are asked for
 SHOWN_OF_TEXT = 80  # characters of a text that a note repeats
 NO_MATCH, NO_TASTE = np.empty((MAX_N, 0), np.float32), np.zeros(MAX_N, np.float32)
 NO_CODES, NO_FLAGS = np.empty((0, 0, SLOTS), np.int32), np.empty(0, np.uint8)
