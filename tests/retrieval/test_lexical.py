@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from vernal.config import Items, Search, Settings
 from vernal.errors import StateError
 from vernal.retrieval.lexical import Lexical, LexicalWriter, pair
+from vernal.retrieval.textfiles import complained_of
 
 PLAIN = Settings(items=Items(attributes=["genre"]))
 FILMS = [
@@ -277,6 +278,20 @@ def test_a_reader_sees_only_what_was_committed(tmp_path):
     assert lexical.refresh()
     assert not lexical.refresh()
     assert found(lexical, "unseen") == [6]
+
+
+def test_files_that_a_merge_removes_while_they_are_read_are_no_damage(tmp_path, monkeypatch):
+    writer, lexical = indexed(tmp_path)
+    writer.commit(7)
+
+    def merged_meanwhile(directory, meta, _):
+        (directory / "meta.json").write_bytes(meta + b" ")
+        raise StateError.damaged(directory, "missing")
+
+    monkeypatch.setattr("vernal.retrieval.lexical.checked", merged_meanwhile)
+    assert not lexical.refresh()
+    assert lexical.ready
+    assert complained_of(tmp_path) == ""
 
 
 def test_a_new_writer_goes_on_where_the_last_one_committed(tmp_path):

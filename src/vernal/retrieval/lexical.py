@@ -318,11 +318,12 @@ class Lexical:
         stamp = Stamp.of(directory / SEAL) if directory else None
         if directory is None or stamp is None or (directory, stamp) == self.seen:
             return False
+        meta = Stamp.of(directory / META)
         try:
             view = self.taken(directory)
         except StateError:
-            if current(self.folder) != directory or Stamp.of(directory / SEAL) != stamp:
-                return False  # the writer was at it
+            if (current(self.folder), Stamp.of(directory / SEAL), Stamp.of(directory / META)) != (directory, stamp, meta):
+                return False  # the writer was at it: a commit, or a merge, which removes files
             self.view, self.seen = None, (directory, stamp)
             complain(directory)
             raise
