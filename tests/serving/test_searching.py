@@ -121,6 +121,7 @@ def test_an_item_is_found_soon_after_it_was_put_or_changed_and_gone_at_once_when
     until(lambda: ids(search(client, q="telescope"))[:1] == ["new-1"] and not ids(search(client, q="gramophone")))
     assert client.delete("/v1/items/new-1").status_code == 200
     assert "new-1" not in ids(search(client, q="telescope", n=50))
+    assert client.get("/v1/suggest", params={"q": "quixotic"}).json()["suggestions"] == []
 
 
 def test_a_search_is_in_the_log_with_its_text_and_propensities(shop_folder, client):

@@ -9,6 +9,7 @@ import logging
 import msgspec
 
 from vernal.errors import RequestError, StateError
+from vernal.events.history import HIDDEN
 from vernal.ranking.request import Request
 from vernal.serving.messages import SearchAnswer, SlateItem, SuggestAnswer, Suggestion
 from vernal.serving.recommending import SLATES, decoded, made
@@ -17,6 +18,7 @@ from vernal.serving.service import Service
 
 SEARCH = "search"
 MOST_SUGGESTED = 50
+SPARE = 10  # suggestions beyond those wanted, for some may be hidden
 TYPED = {"q": "the text so far", "n": f"how many, 1 to {MOST_SUGGESTED}; default 8"}
 encoder = msgspec.json.Encoder()
 log = logging.getLogger("vernal.serving")
@@ -57,7 +59,8 @@ def suggest(service: Service, call: Call) -> Answer:
     """Titles that go on as the text begins."""
     n, live, column = call.whole_number("n", 8, 1, MOST_SUGGESTED), service.live, service.champion.current.popularity
     popularity = live.values[: live.n, column] if column >= 0 else None
-    numbers = service.lexical.suggest(call.query("q"), n, popularity)
+    numbers = service.lexical.suggest(call.query("q"), n + SPARE, popularity)
+    numbers = numbers[live.flags[numbers] & HIDDEN == 0][:n]  # what was hidden just now is still in the index
     return Answer(200, encoder.encode(SuggestAnswer([Suggestion(item, title) for item, title in live.names(numbers)])))
 
 
