@@ -31,8 +31,11 @@ def serve():
 
 @pytest.fixture(scope="module")
 def own_shop(trained, tmp_path_factory):
-    """The trained bookshop, of one file of tests alone: its server folds, watches and trains."""
-    return shutil.copytree(trained, tmp_path_factory.mktemp("own") / "shop")
+    """The trained bookshop, of one file of tests alone: its server folds and watches; its keeper looks once, so it does not train in the middle of a test."""
+    folder = shutil.copytree(trained, tmp_path_factory.mktemp("own") / "shop")
+    file = folder / "vernal.toml"
+    file.write_text(f'{file.read_text()}\n[rollout]\nlook = "1h"\n')
+    return folder
 
 
 @pytest.fixture(scope="module")

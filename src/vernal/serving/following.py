@@ -1,6 +1,7 @@
 """What a worker's search follows: the index of words as its writer commits, and the meaning of items that are newer than the release that answers.
 
-A thread behind everybody else looks every `LOOK_S`. What it cannot follow is said in the log and tried again; answers go on with what was followed last.
+A thread looks every `LOOK_S`; of the same priority as the answers, for one that stands behind and is put off while it holds the interpreter puts them off too.
+What it cannot follow is said in the log and tried again; answers go on with what was followed last.
 """
 
 import logging
@@ -13,7 +14,6 @@ from vernal.events.ports import EventReader
 from vernal.events.schema import Item, Kind
 from vernal.retrieval.lexical import Lexical
 from vernal.retrieval.semantic import Semantic, text_of
-from vernal.serving.champion import stand_behind
 
 LOOK_S = 0.05
 AT_ONCE = 500  # records encoded before the next look
@@ -85,7 +85,6 @@ class Following:
         self.thread.start()
 
     def run(self) -> None:
-        stand_behind()
         while not self.closing.wait(LOOK_S):
             self.look()
 
