@@ -89,7 +89,8 @@ class Pool(NamedTuple):
     score: NDArray[np.float32]  # (n,)
     features: NDArray[np.float32]  # (n, f)
     rung: Rung
-    matches: Matches | None = None  # of the text asked for
+    match: NDArray[np.float32] | None = None  # (n, len(QUERY)) how each matches the text asked for; none = none was
+    notes: tuple[str, ...] = ()  # of what found them
     personal: NDArray[np.float32] = NO_TASTE  # (n,) of a search: the part of the score that is not relevance
 
 
@@ -247,12 +248,13 @@ class Recommender:
         slow = asked.readable and asked.budget.allows(Rung.FULL)
         if models is None or ranker is None or not (slow or asked.budget.allows(Rung.FAST)):
             score = self.parts.blend.relevant(relevance)
-            return Pool(candidates, allowed, score, np.empty((len(score), 0), np.float32), Rung.RETRIEVAL, matches, np.zeros_like(score))
+            return Pool(candidates, allowed, score, np.empty((len(score), 0), np.float32), Rung.RETRIEVAL, columns, matches.notes, np.zeros_like(score))
         features = assemble(self.plan, candidates, asked.user, live, Moment.at(asked.now_us, slow=slow), columns)
         asked.budget.laps.lap("features")
         personal = self.parts.blend.personal(ranker.score(features))
         asked.budget.laps.lap("rank")
-        return Pool(candidates, allowed, self.parts.blend.relevant(relevance) + personal, features, Rung.FULL if slow else Rung.FAST, matches, personal)
+        score = self.parts.blend.relevant(relevance) + personal
+        return Pool(candidates, allowed, score, features, Rung.FULL if slow else Rung.FAST, columns, matches.notes, personal)
 
     def matches(self, asked: Asked, rules: Rules, live: LiveTable) -> Matches:
         """What the finder finds of the text, within the rules."""
@@ -327,10 +329,10 @@ class Recommender:
             propensities=slate.propensity,
             placed_by=slate.why,
             features=features,
-            match=query_columns(pool.matches, numbers) if pool.matches else NO_MATCH[: len(numbers)],
-            personal=pool.personal[slate.chosen] if pool.matches else NO_TASTE[: len(numbers)],
+            match=NO_MATCH[: len(numbers)] if pool.match is None else pool.match[slate.chosen],
+            personal=NO_TASTE[: len(numbers)] if pool.match is None else pool.personal[slate.chosen],
             reasons=reasons,
-            notes=(*self.notes(asked, pool.rung, len(numbers)), *(pool.matches.notes if pool.matches else ())),
+            notes=(*self.notes(asked, pool.rung, len(numbers)), *pool.notes),
             seed=asked.seed,
             hop=live.hop,
             item_offset=live.offset,

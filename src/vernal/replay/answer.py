@@ -36,7 +36,7 @@ from vernal.terms import US_PER_S
 from vernal.testing.memory import MemoryState
 
 LONGEST_S = 3_600.0  # an index of millions of texts takes minutes
-INDEXED = "a text index follows the catalogue within a second and counts deleted texts until it merges them, so a search soon after a change may differ"
+INDEXED = "a text index follows the catalogue a moment behind and counts deleted texts until it merges them, so a search soon after a change may differ"
 
 
 class Replayed(NamedTuple):

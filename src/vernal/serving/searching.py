@@ -11,6 +11,7 @@ import msgspec
 from vernal.errors import RequestError, StateError
 from vernal.events.history import HIDDEN
 from vernal.ranking.request import Request
+from vernal.retrieval.lexical import pair
 from vernal.serving.messages import SearchAnswer, SlateItem, SuggestAnswer, Suggestion
 from vernal.serving.recommending import SLATES, decoded, made
 from vernal.serving.routes import Answer, Call, Route
@@ -38,7 +39,7 @@ def search(service: Service, call: Call) -> Answer:
     items = slate.items
     try:
         if request.facets and request.q:
-            counts = {name: dict(values) for name, values in service.lexical.facets(request.q, request.facets).items()}
+            counts = {name: dict(values) for name, values in service.lexical.facets(request.q, request.facets, clauses=clauses_of(service, request)).items()}
         items = [highlighted(service, item, request) for item in items] if request.highlight and request.q else items
     except StateError as error:
         log.error("texts cannot be read: %s", error)
@@ -46,6 +47,12 @@ def search(service: Service, call: Call) -> Answer:
         slate = msgspec.structs.replace(slate, notes=[*slate.notes, "facets, highlights: the index of texts cannot be read"])
     found = SearchAnswer(slate.rec_id, slate.release, slate.scenario, slate.arm, slate.rung, items, slate.notes, counts)
     return Answer(200, encoder.encode(found))
+
+
+def clauses_of(service: Service, request: Request) -> list[list[str]]:
+    """The filters of the scenario and of the request, as the index of words knows them."""
+    filters = [*service.settings.scenario(request.scenario).filter.items(), *request.filter.items()]
+    return [[pair(name, value) for value in ([values] if isinstance(values, str) else values)] for name, values in filters]
 
 
 def highlighted(service: Service, item: SlateItem, request: Request) -> SlateItem:

@@ -1,4 +1,4 @@
-"""The text index follows the log: what search by words finds, within a second of the put.
+"""The text index follows the log: what search by words finds, a commit after the put.
 
 One writer, in the stream worker. Items are put as their records come and committed at most every `PAUSE_S`, in a thread, since a commit waits for the
 disk. An index that is damaged, missing or of other settings is made again from the log, a little at every step, beside the one that is read meanwhile.
