@@ -228,6 +228,7 @@ class Rollout(Section, frozen=True, kw_only=True):
     budget: Annotated[int, about("most trainings in 30 days; 0 = as many as the rest allows", ge=0)] = 0
     margin: Annotated[float, about("how much worse than the release in charge a new one may be, relative, on the whole and on every slice", ge=0, lt=1)] = 0.05
     keep: Annotated[int, about("retired releases that are scored again on new days, to know the price of age", ge=0)] = 3
+    holdout: Annotated[float, about("share of users who get the best non-personalised list, to measure uplift against; 0 = none", ge=0, le=0.5)] = 0.02
 
 
 class Search(Section, frozen=True, kw_only=True):
