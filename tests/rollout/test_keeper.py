@@ -11,6 +11,7 @@ from vernal.config import Monitoring
 from vernal.events.schema import Event, Kind
 from vernal.rollout import keeper as module
 from vernal.rollout.acknowledging import Acknowledgement, ask
+from vernal.rollout.certificate import FILE
 from vernal.rollout.gate import judge, promote
 from vernal.rollout.keeper import Ended, Keeper
 from vernal.rollout.processes import trained
@@ -258,6 +259,55 @@ def test_somebody_elses_promotion_while_a_release_is_judged_stands(shop, monkeyp
     keeper.tick()
     assert shop.releases.champion() == other != first
     assert keeper.trainings[-1].outcome == "failed"
+
+
+class Judging(Apprentice):
+    """Hands that have the gate judge what they made."""
+
+    def start(self, reason):
+        super().start(reason)
+        judge(self.space, self.ended.release)
+
+
+def judgements(monkeypatch):
+    """Releases that the keeper itself has judged from now on."""
+    found = []
+    monkeypatch.setattr(module, "judge", lambda space, name, holds: (found.append((name, holds)), judge(space, name, holds))[1])
+    return found
+
+
+def test_what_the_trainer_has_had_judged_is_not_judged_again(shop, monkeypatch):
+    keeper, judged = Keeper(shop, Judging(shop)), judgements(monkeypatch)
+    shop.lives(days=2)
+    keeper.tick()
+    assert keeper.trainings[-1].outcome == "promoted"
+    assert shop.releases.champion() == keeper.trainings[-1].release
+    assert not judged
+
+
+def test_an_alarm_that_the_trainer_could_not_know_of_has_its_release_judged_with_it(shop, monkeypatch):
+    keeper, judged, alarm = Keeper(shop, Judging(shop)), judgements(monkeypatch), ("since noon prices are a hundred times what they were",)
+    shop.lives(days=2)
+    monkeypatch.setattr(keeper, "holds", lambda: alarm if keeper.hands.started else ())
+    keeper.tick()
+    assert judged == [(keeper.hands.ended.release, alarm)]
+    assert keeper.trainings[-1].outcome == "refused"
+
+
+def test_a_damaged_certificate_is_made_again(shop, monkeypatch):
+    keeper, judged = Keeper(shop, Judging(shop)), judgements(monkeypatch)
+    shop.lives(days=2)
+    begin = keeper.hands.start
+
+    def start(reason):
+        begin(reason)
+        file = shop.releases.root / keeper.hands.ended.release / FILE
+        file.write_bytes(file.read_bytes().replace(b"passed", b"PASSED"))
+
+    keeper.hands.start = start
+    keeper.tick()
+    assert judged == [(keeper.hands.ended.release, ())]
+    assert keeper.trainings[-1].outcome == "promoted"
 
 
 def test_an_acknowledgement_is_done_once_and_before_anything_new_is_judged(shop):

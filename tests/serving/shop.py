@@ -26,6 +26,7 @@ from vernal.release import Lineage
 from vernal.retrieval.models import fit
 from vernal.serving.keys import Keys
 from vernal.training.meaning import put_semantic
+from vernal.training.remembering import Remembering
 from vernal.training.snapshot import Snapshot
 
 N_ITEMS, N_USERS, N_EVENTS = 80, 120, 4_000
@@ -83,7 +84,7 @@ def train(workspace: Workspace, seed: int = 0, reason: str = "test") -> str:
     models.save(draft)
     ranker.save(draft)
     save_static(draft, [(f"i{number}", number) for number in range(20)])
-    put_semantic(draft, Snapshot.of(workspace), workspace)
+    put_semantic(draft, snapshot := Snapshot.of(workspace), workspace, Remembering(workspace.memo, snapshot))
     lineage = Lineage(
         log_from=1,
         log_to=workspace.log.end(),

@@ -13,6 +13,7 @@ from vernal.retrieval.fusion import WORDS_ALONE
 from vernal.retrieval.semantic import DEFAULTS, LSA, Semantic
 from vernal.testing.village import village_settings
 from vernal.training.meaning import LEAST_CHOSEN_OF, chosen, put_semantic
+from vernal.training.remembering import Remembering
 from vernal.training.snapshot import Snapshot
 
 
@@ -23,7 +24,7 @@ def with_search(**search) -> Settings:
 def made(workspace) -> Semantic | None:
     """What a release of the workspace carries."""
     snapshot, draft = Snapshot.of(workspace), workspace.releases.draft()
-    put_semantic(draft, snapshot, workspace)
+    put_semantic(draft, snapshot, workspace, Remembering(workspace.memo, snapshot))
     found = committed(workspace.releases, draft)
     return Semantic.load(found, workspace.encoder)
 
@@ -36,7 +37,8 @@ def test_equal_logs_and_seeds_give_equal_bytes(village) -> None:
     names = set()
     for name in ("one", "two"):
         workspace = village(name, with_search(dim=8))
-        put_semantic(draft := workspace.releases.draft(), Snapshot.of(workspace), workspace)
+        snapshot = Snapshot.of(workspace)
+        put_semantic(draft := workspace.releases.draft(), snapshot, workspace, Remembering(workspace.memo, snapshot))
         names.add(committed(workspace.releases, draft).name)
     assert len(names) == 1
 

@@ -11,13 +11,14 @@ from typing import Final, Protocol
 
 import msgspec
 
-from vernal.errors import ReleaseError, VernalError
+from vernal.errors import GateError, ReleaseError, VernalError
 from vernal.events.ports import EventReader
 from vernal.events.schema import Kind
 from vernal.monitoring.watchman import Watchman
 from vernal.release import Manifest
 from vernal.rollout.acknowledging import asks
-from vernal.rollout.gate import judge, promote
+from vernal.rollout.certificate import Certificate
+from vernal.rollout.gate import certificate_of, judge, promote
 from vernal.rollout.policy import BUDGET_S, Act, Decision, Facts, decide
 from vernal.rollout.ports import RolloutSpace
 from vernal.rollout.records import FOLDER, Training, decisions_of, trainings, trainings_of
@@ -163,7 +164,7 @@ class Keeper:
             return "failed", f"Whoever judged it died of it {MOST_JUDGED} times."
         self.write(msgspec.structs.replace(training, release=name, judged=training.judged + 1))
         try:
-            certificate = judge(self.space, name, self.holds())
+            certificate = self.judged(name)
             if certificate.verdict == "passed" and self.space.settings.rollout.mode == "automatic":
                 promote(self.space, name, training.reason)  # refused where somebody put another one in charge meanwhile
         except VernalError as error:
@@ -173,6 +174,16 @@ class Keeper:
         if self.space.settings.rollout.mode != "automatic":
             return "proposed", f"rollout.mode is {self.space.settings.rollout.mode}; `vernal promote {name}` puts it in charge."
         return "promoted", certificate.reason
+
+    def judged(self, name: str) -> Certificate:
+        """The verdict on a release: the trainer's, unless something came up meanwhile that it did not know."""
+        holds = self.holds()
+        try:
+            found = certificate_of(self.space, name)
+        except GateError:
+            found = None
+        stands = found is not None and found.verdict != "unjudged" and found.against == (self.space.releases.champion() or "") and not holds
+        return found if found is not None and stands else judge(self.space, name, holds)
 
     def standing(self, now: int) -> Standing | None:
         """How stale the release in charge is; none before anything was scored."""

@@ -18,10 +18,12 @@ import msgspec
 
 from vernal.config import duration_s
 from vernal.errors import StateError, VernalError
+from vernal.rollout.gate import judge
 from vernal.rollout.keeper import Ended, Keeper
 from vernal.rollout.ports import RolloutSpace
 from vernal.serving.children import Child, stand_last
 from vernal.training.ports import Tracker
+from vernal.training.snapshot import Snapshot
 from vernal.training.train import train
 
 KEEPER: Final = "keeper"
@@ -48,11 +50,12 @@ def keep(place: Place, child: Child, trainer: list[str]) -> None:
     stood_behind(place, child)
     pause = duration_s(place.settings.rollout.look)
     with place.exclusive(KEEPER):
-        keeper = Keeper(place, TrainerProcess(place, child, trainer), place.tracker)
+        hands = TrainerProcess(place, child, trainer)
+        keeper = Keeper(place, hands, place.tracker)
         child.say_ready()
         while True:
             look(keeper)
-            child.orphaned(pause)
+            child.orphaned(pause, *hands.ends)
 
 
 def look(keeper: Keeper) -> None:
@@ -68,7 +71,7 @@ def train_once(place: Place, child: Child) -> None:
     """What the trainer's process does, under the lock that it was started with."""
     stood_behind(place, child)
     place.releases.sweep()
-    say(place, trained(place))
+    say(place, trained(place, judged=True))
     place.archive.sync(place.log)  # the next training reads the log's past from there
 
 
@@ -81,12 +84,23 @@ def stood_behind(place: Place, child: Child) -> None:
     stand_last()
 
 
-def trained(place: Place) -> Ended:
-    """One training; what stops it is its problem, and nobody else's."""
+def trained(place: Place, *, judged: bool = False) -> Ended:
+    """One training; what stops it is its problem, and nobody else's.
+
+    Parameters
+    ----------
+    judged : have the gate judge the release too, while everything it asks for is at hand; what stops that is met again by the keeper, who judges then
+    """
     try:
-        release, _ = train(place, promote=False)
+        snapshot = Snapshot.of(place)
+        release, _ = train(place, promote=False, snapshot=snapshot)
     except (VernalError, OSError) as error:
         return Ended(problem=str(error).replace("\n", " "))
+    if judged:
+        try:
+            judge(place, release.name, snapshot=snapshot)
+        except (VernalError, OSError) as error:
+            log.error("not judged: %s", error)
     return Ended(release=release.name)
 
 
@@ -112,12 +126,14 @@ class TrainerProcess:
     def __init__(self, place: Place, child: Child, command: list[str]) -> None:
         self.place, self.child, self.command = place, child, command
         self.process: subprocess.Popen[bytes] | None = None
+        self.ends: tuple[int, ...] = ()  # a descriptor that has something to read once the trainer has ended
 
     @property
     def running(self) -> bool:
         """Whether the lock is held: by our trainer, by that of a keeper that died, or by a person's `vernal train`."""
         if self.process is not None and self.process.poll() is not None:
             self.process = None  # no zombie stays
+            self.forget()
         try:
             with self.place.exclusive(TRAINER):
                 return False
@@ -126,10 +142,18 @@ class TrainerProcess:
 
     def start(self, reason: str) -> None:
         environment = msgspec.structs.replace(self.child, role=TRAINER).environment()
+        self.forget()
         with self.place.exclusive(TRAINER) as lock:
             word_of(self.place).unlink(missing_ok=True)
-            self.process = subprocess.Popen(self.command, env=environment, pass_fds=(self.child.life_fd, lock.fileno()))
+            end, held = os.pipe()
+            self.process, self.ends = subprocess.Popen(self.command, env=environment, pass_fds=(self.child.life_fd, lock.fileno(), held)), (end,)
+            os.close(held)
         log.info("training began in process %d: %s", self.process.pid, reason)
+
+    def forget(self) -> None:
+        for end in self.ends:
+            os.close(end)
+        self.ends = ()
 
     def finished(self) -> Ended | None:
         try:

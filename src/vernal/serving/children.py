@@ -17,6 +17,7 @@ from vernal.errors import EnvironmentProblem
 
 Role = Literal["api", "stream", "keeper", "trainer"]  # the trainer is started by the keeper, the others by the supervisor
 VARIABLE = "VERNAL_CHILD"
+MOST_RUNG = 65_536  # bytes a pipe holds
 LAST = 19  # the lowest priority there is
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
 
@@ -32,6 +33,7 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
     require_keys: bool
     ready_fd: int
     life_fd: int
+    bell_fd: int = -1  # written to by whoever appended to the log, read by whoever folds it; -1 = neither
 
     @property
     def name(self) -> str:
@@ -42,9 +44,21 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
         os.write(self.ready_fd, b"r")
         os.close(self.ready_fd)
 
-    def orphaned(self, timeout_s: float | None = 0.0) -> bool:
-        """Whether the supervisor is gone; waits up to `timeout_s` for that, or until it is."""
-        return bool(select.select([self.life_fd], [], [], timeout_s)[0])
+    def ring(self) -> None:
+        """Tells the stream worker that the log has grown. Cost: 1 us; a bell that has been rung often enough stays as it is."""
+        with suppress(OSError):
+            os.write(self.bell_fd, b"r")
+
+    def listened(self, timeout_s: float) -> bool:
+        """Waits for the bell, at most so long; says whether the supervisor is gone."""
+        gone = self.orphaned(timeout_s, self.bell_fd)
+        with suppress(BlockingIOError):
+            os.read(self.bell_fd, MOST_RUNG)
+        return gone
+
+    def orphaned(self, timeout_s: float | None = 0.0, *wakes: int) -> bool:
+        """Whether the supervisor is gone; waits up to `timeout_s` for that, or until it is, or until one of the descriptors `wakes` has something to read."""
+        return self.life_fd in select.select([self.life_fd, *wakes], [], [], timeout_s)[0]
 
     def end_with_supervisor(self) -> None:
         """From now on this process ends when the supervisor is gone, whatever it does then: for work that may be cut off anywhere."""

@@ -5,7 +5,7 @@ from vernal.serving.ports import Workspace
 from vernal.serving.records import RecordFold
 from vernal.serving.texts import TextFold
 
-LOOKS_PER_HOP_CHECK = 50  # an idle log still has its read-outs moved on as time passes
+LOOKS_PER_HOP_CHECK = 5  # an idle log still has its read-outs moved on as time passes
 TEXTS_S = 10.0  # longest that a start or stop waits for the text index; a large one that is made anew goes on while serving
 
 

@@ -15,7 +15,7 @@ from vernal.errors import LogError
 from vernal.events.schema import Kind, Slate
 from vernal.serving.meters import Meters
 
-EVERY_S = 0.1  # every batch costs an fsync here and a commit of the stream worker
+EVERY_S = 0.25  # every batch costs an fsync here and a commit of the stream worker
 RETRY_S = 1.0
 KEPT = 5_000
 MOST_AT_ONCE = 500

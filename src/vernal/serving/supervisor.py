@@ -92,13 +92,13 @@ class Supervisor:
         EnvironmentProblem
             The port is in use.
         """
-        with self.workspace.exclusive("server"), self.signals(), self.reserved(), self.lifeline() as life_fd:
+        with self.workspace.exclusive("server"), self.signals(), self.reserved(), Pipe() as lifeline, Pipe(blocking=False) as bell:
             self.first_key()
             self.members = [Member("stream", 0), *(Member("api", index) for index in range(self.workers))]
             announced = False
             try:
                 while not self.stopping:
-                    self.tend(life_fd)
+                    self.tend(lifeline, bell)
                     if not announced and all(member.ready for member in self.members):
                         announced = True
                         on_ready(self)
@@ -117,20 +117,27 @@ class Supervisor:
         if self.require_keys and not keys.all():
             self.say(f"made the first API key, shown this once: {keys.add('first', SCOPES)}")
 
-    def tend(self, life_fd: int) -> None:
+    def tend(self, lifeline: "Pipe", bell: "Pipe") -> None:
         """One look at every process: starts what is missing, hears who is ready."""
         for member in self.members:
             if member.process is not None and member.process.poll() is not None:
                 self.buried(member)
             if member.process is None and time.monotonic() >= member.not_before and (self.folded or member.role == "stream"):
-                self.start(member, life_fd)
+                self.start(member, lifeline, bell)
         waiting = {member.ready_fd: member for member in self.members if member.ready_fd >= 0}
         for descriptor in select.select(list(waiting), [], [], TICK_S)[0]:
             self.heard(waiting[descriptor])
 
-    def start(self, member: Member, life_fd: int) -> None:
-        """Starts the process of one place."""
+    def start(self, member: Member, lifeline: "Pipe", bell: "Pipe") -> None:
+        """Starts the process of one place.
+
+        Parameters
+        ----------
+        lifeline : children hold its reading end, and learn from it that this process is gone
+        bell : API workers ring it, the stream worker listens
+        """
         ready_read, ready_write = os.pipe()
+        bell_fd = {"stream": bell.read_fd, "api": bell.write_fd}.get(member.role, -1)
         child = Child(
             role=member.role,
             index=member.index,
@@ -139,9 +146,11 @@ class Supervisor:
             port=self.port,
             require_keys=self.require_keys,
             ready_fd=ready_write,
-            life_fd=life_fd,
+            life_fd=lifeline.read_fd,
+            bell_fd=bell_fd,
         )
-        member.process = subprocess.Popen(self.command(member.role, member.index), env=child.environment(), pass_fds=(ready_write, life_fd))
+        passed = tuple(descriptor for descriptor in (ready_write, lifeline.read_fd, bell_fd) if descriptor >= 0)
+        member.process = subprocess.Popen(self.command(member.role, member.index), env=child.environment(), pass_fds=passed)
         os.close(ready_write)
         member.ready_fd, member.ready, member.started = ready_read, False, time.monotonic()
         self.say(f"started {member.name} as process {member.process.pid}")
@@ -187,9 +196,6 @@ class Supervisor:
 
     def signals(self) -> "Signals":
         return Signals(self.stop)
-
-    def lifeline(self) -> "Lifeline":
-        return Lifeline()
 
     def reserved(self) -> socket.socket:
         """The port, bound but not listened on: children share it, nobody else gets it.
@@ -239,12 +245,17 @@ class Signals:
             signal.signal(number, act)
 
 
-class Lifeline:
-    """A pipe whose reading end children hold; it ends when this process does."""
+class Pipe:
+    """Two descriptors that children may hold; they end when this process does."""
 
-    def __enter__(self) -> int:
+    def __init__(self, *, blocking: bool = True) -> None:
+        self.blocking = blocking
+
+    def __enter__(self) -> "Pipe":
         self.read_fd, self.write_fd = os.pipe()
-        return self.read_fd
+        os.set_blocking(self.read_fd, self.blocking)
+        os.set_blocking(self.write_fd, self.blocking)
+        return self
 
     def __exit__(self, *_: object) -> None:
         os.close(self.read_fd)

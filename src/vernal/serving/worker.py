@@ -42,7 +42,7 @@ from vernal.serving.warming import warmed
 
 KEEP_ALIVE_S = 75
 DRAIN_S = 10
-IDLE_S = 0.001
+IDLE_S = 0.02  # between two looks of a stream worker whom nobody rings, as another process that appends does not
 SWITCH_S = 0.0005  # longest that a thread which appends keeps the interpreter from the answers
 ROUTES: list[Route] = [*ingest.ROUTES, *recommending.ROUTES, *searching.ROUTES, *catalogue.ROUTES, *operations.ROUTES, *segment.ROUTES, *gorse.ROUTES]
 
@@ -76,7 +76,7 @@ def fold_until_stopped(workspace: Workspace, child: Child) -> None:
         gc.collect()
         gc.freeze()
         child.say_ready()
-        while not stopping and not child.orphaned(0 if folding.step() else IDLE_S):
+        while not stopping and not child.listened(0 if folding.step() else IDLE_S):
             pass
         folding.catch_up()
         folding.close()
@@ -142,7 +142,7 @@ def assembled(workspace: Workspace, child: Child, table: Table) -> Service:
             meanings[engine] = Meaning(finder.semantic, workspace.log, live, plan.attributes, release.manifest.lineage.log_to)
         return warmed(engine, state, live, workspace.log, clock.now())
 
-    appends = GroupCommit(workspace.log, settings.serving.commit_ms)
+    appends = GroupCommit(workspace.log, settings.serving.commit_ms, child.ring)
     with suppress(StateError):  # said by whoever follows, which comes next
         lexical.refresh()
     champion = Champion(workspace.releases, build, meters)

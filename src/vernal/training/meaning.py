@@ -21,8 +21,9 @@ from vernal.retrieval.analysis import Analyser
 from vernal.retrieval.clicks import Searched
 from vernal.retrieval.encoders import Encoder, Lsa
 from vernal.retrieval.fusion import WORDS_ALONE, Fusion, Tuned, tune
-from vernal.retrieval.semantic import LSA, Semantic
+from vernal.retrieval.semantic import LSA, NAME, Semantic
 from vernal.training.ports import TrainingSpace
+from vernal.training.remembering import Remembering
 from vernal.training.snapshot import Snapshot
 
 LEAST_CHOSEN_OF = 100  # distinct queries
@@ -30,11 +31,12 @@ LEAST_CHOSEN_OF = 100  # distinct queries
 log = logging.getLogger(__name__)
 
 
-def put_semantic(draft: Draft, snapshot: Snapshot, space: TrainingSpace, searches: Sequence[Searched] = ()) -> None:
+def put_semantic(draft: Draft, snapshot: Snapshot, space: TrainingSpace, memory: Remembering, searches: Sequence[Searched] = ()) -> None:
     """Fits search by meaning and puts it into the draft.
 
     Parameters
     ----------
+    memory : vectors of a catalogue that has not changed need not be made again
     searches : what was searched for and chosen so far
 
     Raises
@@ -46,13 +48,31 @@ def put_semantic(draft: Draft, snapshot: Snapshot, space: TrainingSpace, searche
     """
     settings = snapshot.settings
     try:
-        semantic = fitted(snapshot.catalogue, settings, space.encoder)
+        semantic = remembered(snapshot.catalogue, settings, space.encoder, memory)
     except EncoderError as error:
         log.warning("this release searches by words alone: %s", error)
         return
     if semantic is not None:
         semantic.fusion = fusion_of(semantic, snapshot, space, searches)
         semantic.save(draft)
+
+
+def remembered(catalogue: Catalogue, settings: Settings, engine: Callable[[str], Encoder], memory: Remembering) -> Semantic | None:
+    """`fitted`, or what an earlier training fitted on the same catalogue with the same encoder.
+
+    Raises
+    ------
+    EncoderError
+        The encoder is away.
+    """
+    name = settings.search.encoder
+    key = memory.key_without_history(NAME, "" if name in ("", LSA) else engine(name).fingerprint)
+    found = memory.recall(key, lambda kept: Semantic.load(kept, engine))
+    if found is None:
+        found = fitted(catalogue, settings, engine)
+        if found is not None:
+            memory.note(key, Semantic(found.name, found.encoder, found.index, found.fusion, found.language).save)  # before searches and judgements say theirs
+    return found
 
 
 def fitted(catalogue: Catalogue, settings: Settings, engine: Callable[[str], Encoder]) -> Semantic | None:

@@ -42,6 +42,10 @@ class Remembering:
         """The key of something made of what was received before `until` (UTC us), a window's end or the last stretch's beginning."""
         return key_of(what, self.ground, self.prefixes[self.snapshot.history.available_before(until)], until, *more)
 
+    def key_without_history(self, what: str, *more: object) -> str:
+        """The key of something made of the catalogue alone."""
+        return key_of(what, self.ground, *more)
+
     @cached_property
     def ground(self) -> str:
         """What everything is made of beside the history."""

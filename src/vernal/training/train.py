@@ -80,8 +80,8 @@ def train(
     slates = shown(space, snapshot, feature_names(snapshot.plan)) if space.settings.training.ranker else []
     memory = Remembering(space.memo, snapshot)
     trained = fitted(snapshot, slates, progress, memory)
+    release = committed(space, snapshot, trained, memory, carry)
     memory.keep(space, lineage(snapshot))
-    release = committed(space, snapshot, trained, carry)
     if promote:
         space.releases.promote(release.name, "trained")
         space.releases.prune(space.settings.training.keep)
@@ -244,7 +244,7 @@ def ranker_of(parts: list[Examples], snapshot: Snapshot) -> Ranker | None:
     return fit_ranker(examples.features, examples.labels, examples.groups, snapshot.settings.training, names)
 
 
-def committed(space: TrainingSpace, snapshot: Snapshot, trained: Trained, carry: Carry | None = None) -> Release:
+def committed(space: TrainingSpace, snapshot: Snapshot, trained: Trained, memory: Remembering, carry: Carry | None = None) -> Release:
     """The release, sealed; a draft that fails to be written leaves nothing behind."""
     draft = space.releases.draft()
     try:
@@ -253,7 +253,7 @@ def committed(space: TrainingSpace, snapshot: Snapshot, trained: Trained, carry:
             trained.ranker.save(draft)
         save_static(draft, standing_list(snapshot))
         asked = searched(space, snapshot)
-        put_semantic(draft, snapshot, space, asked)
+        put_semantic(draft, snapshot, space, memory, asked)
         trained.blend.save(draft)
         QueryClicks.fit(asked, snapshot.as_of // US_PER_S).save(draft)
         if carry is not None:
