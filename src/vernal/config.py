@@ -229,6 +229,15 @@ class Rollout(Section, frozen=True, kw_only=True):
     margin: Annotated[float, about("how much worse than the release in charge a new one may be, relative, on the whole and on every slice", ge=0, lt=1)] = 0.05
     keep: Annotated[int, about("retired releases that are scored again on new days, to know the price of age", ge=0)] = 3
     holdout: Annotated[float, about("share of users who get the best non-personalised list, to measure uplift against; 0 = none", ge=0, le=0.5)] = 0.02
+    canary_steps: Annotated[
+        list[Annotated[float, Meta(gt=0, le=0.9)]],
+        about("shares of users that meet a release the gate has passed, one step after another; none = promoted at once"),
+    ] = msgspec.field(default_factory=lambda: [0.01, 0.05, 0.25, 0.5])
+    canary_step: Annotated[str, about("shortest time of a step, and of the answers made before it that nobody sees")] = "1min"
+    canary_for: Annotated[str, about("after so long, a release with nothing against it is promoted although too little was seen to be sure")] = "6h"
+    promise: Annotated[
+        float, about("chance that a release no worse than the one in charge is rolled back, over all looks and all that is looked at", gt=0, lt=1)
+    ] = 0.01
 
 
 class Search(Section, frozen=True, kw_only=True):
@@ -351,7 +360,10 @@ def check_durations(settings: Settings, where: str) -> None:
         "training.window": settings.training.window,
         "training.evaluate_last": settings.training.evaluate_last,
         **{f"monitoring.{name}": getattr(settings.monitoring, name) for name in ("window", "reference", "mature_after")},
-        **{f"rollout.{name}": getattr(settings.rollout, name) for name in ("look", "cadence", "max_age", "regret_window", "tolerance", "cool_down")},
+        **{
+            f"rollout.{name}": getattr(settings.rollout, name)
+            for name in ("look", "cadence", "max_age", "regret_window", "tolerance", "cool_down", "canary_step", "canary_for")
+        },
     }
     for at, text in singles.items():
         duration_s(text, f"{where} {at}")
