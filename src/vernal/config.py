@@ -320,6 +320,22 @@ def parse(tree: dict[str, Any], where: str = "vernal.toml") -> Settings:
     return settings
 
 
+def changed(settings: Settings, changes: Mapping[str, Any], where: str = "settings") -> Settings:
+    """The settings with some keys set to other values, every key checked.
+
+    >>> changed(Settings(), {"scenarios.home.temperature": 0.5}).scenario("home").temperature
+    0.5
+    """
+    tree = msgspec.to_builtins(settings)
+    for path, value in changes.items():
+        *tables, key = path.split(".")
+        table = tree
+        for step in tables:
+            table = table.setdefault(step, {}) if isinstance(table, dict) else {}
+        table[key] = value
+    return parse(tree, where)
+
+
 def check_names(tree: Any, kind: Any, where: str) -> None:
     """Raises on the first key that its table does not know."""
     kind = bare(kind)

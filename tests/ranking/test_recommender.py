@@ -25,7 +25,7 @@ from vernal.ranking.explain import sources_of
 from vernal.ranking.features import feature_names
 from vernal.ranking.ladder import ORDER, Budget, Laps, Rung
 from vernal.ranking.parts import Parts, save_static
-from vernal.ranking.recommender import Ranked, Recommender
+from vernal.ranking.recommender import NO_RING, Ranked, Recommender
 from vernal.ranking.request import Request
 from vernal.release import Lineage, Release, ReleaseStore
 
@@ -55,6 +55,24 @@ def ask(parts: Parts) -> Callable[..., Ranked]:
         return recommender.recommend(Request(**{"user": "user0"} | fields), state, live, world.NOW_US, seed)
 
     return answer
+
+
+def test_the_holdout_gets_the_best_list_whoever_asks_and_by_the_same_rules(parts: Parts) -> None:
+    impersonal = Recommender(dataclasses.replace(parts, best_list="3d"), PLAN, SETTINGS).impersonal()
+    row = PLAN.trending.index("3d")
+    for user in (None, world.state(SETTINGS)):
+        answer = impersonal.recommend(Request(user="user0", scenario="again"), user, LIVE, world.NOW_US, 1)
+        assert (answer.numbers.tolist(), answer.rung) == (LIVE.top[row][:10].tolist(), Rung.TRENDING)
+    horror = impersonal.recommend(Request(user="user0", scenario="horror"), world.state(SETTINGS), LIVE, world.NOW_US, 1)
+    assert {int(LIVE.attributes[number, 0, 0]) for number in horror.numbers} == {LIVE.code(0, "horror")}
+
+
+def test_a_segment_is_the_value_chosen_most_in_every_arm(parts: Parts) -> None:
+    recommender = Recommender(parts, PLAN, SETTINGS)
+    known, new = world.state(SETTINGS), world.state(SETTINGS)._replace(ring=NO_RING)
+    arms = [recommender, recommender.impersonal()]
+    assert {arm.recommend(Request(user="user0"), known, LIVE, world.NOW_US, 1).segment for arm in arms} == {"drama"}
+    assert {arm.recommend(Request(user="user0"), new, LIVE, world.NOW_US, 1).segment for arm in arms} == {""}
 
 
 def content(answer: Ranked) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 
 from vernal.app import Workspace
 from vernal.clock import ManualClock
-from vernal.config import Scenario, Settings
+from vernal.config import Scenario, Settings, changed
 from vernal.errors import RequestError, StateError
 from vernal.events.schema import Event, Item, Kind, Slate
 from vernal.features.fold import user_state
@@ -23,8 +23,9 @@ from vernal.replay.answer import replay
 from vernal.replay.past import PastLog
 from vernal.retrieval.lexical import Lexical
 from vernal.retrieval.matching import TextFinder
-from vernal.serving.answers import slate_record
+from vernal.serving.answers import ORDINARY, Making, slate_record
 from vernal.serving.texts import TextFold
+from vernal.serving.traffic import HOLDOUT
 from vernal.testing.memory import MemoryState
 from vernal.testing.village import village_events, village_items, village_settings
 from vernal.training.train import train
@@ -64,17 +65,20 @@ class Shop:
         lexical.refresh()
         return finder_of(space.releases.open(release) if release else None, lexical, space.encoder)
 
-    def answer(self, request: Request, rec_id: str, best: Rung = Rung.FULL) -> Slate:
+    def answer(self, request: Request, rec_id: str, best: Rung = Rung.FULL, making: Making = ORDINARY) -> Slate:
         """Answers as serving does, logs the slate, folds it."""
         space, now = self.workspace, self.clock.now()
         name = space.releases.champion()
         parts = Parts.of(space.releases.open(name), space.plan) if name else Parts()
         record, offset = self.state.get_with_offset(user_key(request.user))
         user = user_state(space.plan, record, hop(now), offset)
-        ranked = Recommender(parts, space.plan, space.settings, self.finder(request, name)).recommend(
-            request, user, self.worker.items.live, now, 1234567, Budget(best=best)
-        )
-        slate = slate_record(ranked, request, rec_id, now, took_us=77)
+        recommender = Recommender(parts, space.plan, space.settings, self.finder(request, name))
+        if making.arm == HOLDOUT:
+            recommender = recommender.impersonal()
+        if making.settings:
+            recommender = recommender.under(changed(space.settings, msgspec.json.decode(making.settings)))
+        ranked = recommender.recommend(request, user, self.worker.items.live, now, 1234567, Budget(best=best))
+        slate = slate_record(ranked, request, rec_id, now, 77, making)
         space.log.append(Kind.SLATES, [slate])
         self.fold()
         return slate
@@ -127,6 +131,20 @@ def test_an_answer_of_a_lower_rung_is_made_again_on_that_rung(shop: Shop, rung: 
     shop.answer(Request(user="person-1"), "low", best=rung)
     again = replay(shop.workspace, "low")
     assert (again.again.rung, again.differences) == (str(rung), ())
+
+
+def test_an_answer_of_the_holdout_is_made_again_for_a_feed_and_for_a_search(shop: Shop) -> None:
+    feeds = [shop.answer(Request(user=f"person-{number}", n=5), f"feed-{number}", making=Making(HOLDOUT)) for number in range(3)]
+    shop.answer(Request(user="person-1", q="bread number 2", scenario="search"), "asked", making=Making(HOLDOUT))
+    assert {slate.rung for slate in feeds} == {Rung.TRENDING}
+    assert [replay(shop.workspace, rec_id).differences for rec_id in ("feed-0", "feed-1", "feed-2", "asked")] == [()] * 4
+
+
+def test_an_answer_under_the_settings_of_an_experiment_is_made_again_under_them(shop: Shop) -> None:
+    making = Making("bold/much", '{"scenarios.home.temperature":5.0}', failed=1)
+    slate, plain = shop.answer(Request(user="person-1"), "tried", making=making), shop.answer(Request(user="person-1"), "plain")
+    assert slate.items != plain.items
+    assert replay(shop.workspace, "tried").differences == ()
 
 
 def test_a_new_user_and_nobody_are_answered_again_too(shop: Shop) -> None:

@@ -84,6 +84,9 @@ class Slate(msgspec.Struct, array_like=True, frozen=True, gc=False):
     scores: bytes  # (k,) float32
     features: bytes  # (k, n_features) float32, as the ranker saw them; empty below the ranked rungs
     took_us: int = 0
+    segment: str = ""  # the value of the first attribute that the user chooses most; empty: nothing is known of them
+    settings: str = ""  # of an experiment: the settings that were others, as a JSON object of key -> value
+    failed: int = 0  # attempts at it that threw
 
     @property
     def q(self) -> str:

@@ -4,7 +4,7 @@ In: an opened release. Out: `Parts`; a part that cannot be used is absent and na
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from vernal.errors import EncoderError, EnvironmentProblem, ReleaseError
@@ -23,6 +23,7 @@ from vernal.retrieval.semantic import Semantic
 T = TypeVar("T")
 
 STATIC = "static"  # name of the standing list in a release
+BEST_LIST = "best_list"  # name of the text that says which popularity list did best
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,12 @@ class Parts:
     static: tuple[tuple[str, int], ...] = ()  # (item id, number), best first
     blend: Blend = DEFAULTS  # of a search
     problems: tuple[str, ...] = ()
+    best_list: str = ""  # half-life of the popularity list that did best on past requests; empty = nobody asked
+    listed: bool = False  # that list is all there is: nothing personal
+
+    def impersonal(self) -> "Parts":
+        """What the holdout is answered from: the best list, and relevance in a search."""
+        return replace(self, models=None, ranker=None, problems=(), listed=True)
 
     @classmethod
     def of(cls, release: Release, plan: Plan) -> "Parts":
@@ -45,7 +52,8 @@ class Parts:
         static = attempt("standing list", lambda: load_static(release), problems) or ()
         blend = attempt("search", lambda: Blend.load(release), problems) or DEFAULTS
         problems += ["models: none in this release"] if not release.has("retrieval.json") else []
-        return cls(release.name, models, ranker, static, blend, tuple(problems))
+        best_list = attempt("best list", lambda: load_best_list(release), problems) or ""
+        return cls(release.name, models, ranker, static, blend, tuple(problems), best_list)
 
 
 def finder_of(release: Release | None, lexical: Lexical, engine: Callable[[str], Encoder]) -> TextFinder:
@@ -82,3 +90,7 @@ def save_static(draft: Draft, items: Sequence[tuple[str, int]]) -> None:
 
 def load_static(release: Release) -> tuple[tuple[str, int], ...]:
     return tuple((str(item), int(number)) for item, number in release.json(STATIC)) if release.has(f"{STATIC}.json") else ()
+
+
+def load_best_list(release: Release) -> str:
+    return str(release.json(BEST_LIST)["half_life"]) if release.has(f"{BEST_LIST}.json") else ""

@@ -10,6 +10,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from vernal.config import Settings, duration_s
@@ -63,6 +64,7 @@ class Ranked(NamedTuple):
     hop: int  # UTC s of the live table's read-outs
     item_offset: int  # newest log offset in the live table
     user_offset: int  # newest log offset in the user's state
+    segment: str = ""  # the value of the first attribute that the user chooses most
 
 
 class Asked(NamedTuple):
@@ -112,7 +114,16 @@ class Recommender:
         self.plain: dict[tuple[str, int | None], Resolved] = {}
         self.taste = type_weights(settings.events)
         self.half_life_s = float(duration_s(settings.retrieval.recent_half_life))
+        self.row = plan.trending.index(parts.best_list) if parts.best_list in plan.trending else len(plan.trending) // 2
         self.popularity = max((i for i, name in enumerate(plan.item_names) if ".count." in name), default=-1)
+
+    def under(self, settings: Settings) -> "Recommender":
+        """One that answers from the same release under other settings."""
+        return Recommender(self.parts, self.plan, settings, self.finder)
+
+    def impersonal(self) -> "Recommender":
+        """One that answers everybody alike, by the same rules, from the popularity list that did best: what the holdout gets."""
+        return Recommender(self.parts.impersonal(), self.plan, unexplored(self.settings), self.finder)
 
     def recommend(self, request: Request, user: UserState | None, live: LiveTable | None, now_us: int, seed: int, budget: Budget = UNLIMITED) -> Ranked:
         """The slate of a request.
@@ -269,6 +280,8 @@ class Recommender:
     def popular(self, asked: Asked, rules: Rules, live: LiveTable) -> tuple[Candidates, Rung]:
         """Popular items, in the user's segment first; else the standing list."""
         budget, limit = asked.budget, max(self.settings.retrieval.candidates, asked.n)
+        if self.parts.listed and budget.allows(Rung.TRENDING) and len(items := fallback.listed(live, rules, self.row, limit)):
+            return unscored(items, TRENDING_BIT), Rung.TRENDING
         if budget.allows(Rung.TRENDING) and len(items := fallback.trending(live, rules, limit)):
             segment = fallback.segment_of(self.seen(asked.user.ring), live) if budget.allows(Rung.SEGMENT) else 0
             if segment:
@@ -337,9 +350,16 @@ class Recommender:
             hop=live.hop,
             item_offset=live.offset,
             user_offset=asked.user.offset,
+            segment=self.segment(asked.user.ring, live),
         )
         asked.budget.laps.lap("answer")
         return answered
+
+    def segment(self, ring: Ring, live: LiveTable) -> str:
+        """The value of the first attribute that a user chooses most; empty where nothing is known. Cost: 3 us."""
+        if not len(ring.item) or not self.plan.attributes:
+            return ""
+        return live.value(0, fallback.main_code(live.attributes, ring.item, ring.type, self.taste))
 
     def reasons(self, asked: Asked, sources: NDArray[np.uint32], slate: Slate, features: NDArray[np.float32], live: LiveTable) -> list[Why]:
         ranked = features.shape[1] > 0 and self.parts.ranker is not None
@@ -397,6 +417,12 @@ class Recommender:
 def policy(asked: Asked) -> Policy:
     scenario = asked.resolved.scenario
     return Policy(asked.n, scenario.temperature, scenario.explore_head, scenario.explore_share, asked.resolved.diversity, asked.seed)
+
+
+def unexplored(settings: Settings) -> Settings:
+    """The settings with nothing left to chance."""
+    scenarios = {name: replace(scenario, temperature=0.0, explore_share=0.0) for name, scenario in settings.scenarios.items()}
+    return replace(settings, scenarios=scenarios)
 
 
 def place_scores(n: int) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from vernal.clock import ManualClock
+from vernal.config import changed
 from vernal.errors import RequestError
 from vernal.events.reading import read_slates
 from vernal.events.schema import Slate
@@ -28,10 +29,11 @@ from vernal.replay.past import PastLog
 from vernal.replay.ports import ReplaySpace
 from vernal.retrieval.lexical import Lexical
 from vernal.retrieval.matching import TextFinder
-from vernal.serving.answers import slate_answer, slate_record
+from vernal.serving.answers import Making, slate_answer, slate_record
 from vernal.serving.following import AT_ONCE, Meaning
 from vernal.serving.messages import SlateAnswer
 from vernal.serving.texts import TextFold
+from vernal.serving.traffic import HOLDOUT
 from vernal.terms import US_PER_S
 from vernal.testing.memory import MemoryState
 
@@ -73,7 +75,7 @@ def replay(space: ReplaySpace, rec_id: str, release: str | None = None) -> Repla
     with tempfile.TemporaryDirectory() as folder:
         ranked = answered(space, logged, release, Path(folder))
     request = msgspec.json.decode(logged.request, type=Request)
-    again = slate_record(ranked, request, rec_id, logged.time, logged.took_us, logged.arm)
+    again = slate_record(ranked, request, rec_id, logged.time, logged.took_us, Making(logged.arm, logged.settings, logged.failed))
     answer = slate_answer(ranked, request, rec_id, logged.arm)
     return Replayed(logged, again, answer, differences(logged, again), notes(space, logged))
 
@@ -100,10 +102,18 @@ def answered(space: ReplaySpace, slate: Slate, release: str | None, folder: Path
         opened = space.releases.open(name) if name else None
         parts = Parts.of(opened, space.plan) if opened else Parts()
         request = msgspec.json.decode(slate.request, type=Request)
-        recommender = Recommender(parts, space.plan, space.settings, finder(space, slate, past, opened, worker, folder) if slate.q else None)
+        found = finder(space, slate, past, opened, worker, folder) if slate.q else None
+        recommender = of_arm(Recommender(parts, space.plan, space.settings, found), slate)
         return recommender.recommend(request, user, worker.items.live, slate.time, slate.seed, Budget(best=Rung(slate.rung)))
     finally:
         worker.close()
+
+
+def of_arm(recommender: Recommender, slate: Slate) -> Recommender:
+    """The recommender as it answers in the arm of a slate."""
+    if slate.arm == HOLDOUT:
+        return recommender.impersonal()
+    return recommender.under(changed(recommender.settings, msgspec.json.decode(slate.settings))) if slate.settings else recommender
 
 
 def finder(space: ReplaySpace, slate: Slate, past: PastLog, release: Release | None, worker: StreamWorker, folder: Path) -> TextFinder:

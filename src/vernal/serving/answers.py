@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -12,9 +13,7 @@ from vernal.ranking.features import QUERY
 from vernal.ranking.recommender import Ranked
 from vernal.ranking.request import Request
 from vernal.serving.messages import Match, SlateAnswer, SlateItem
-
-CHAMPION = "champion"  # the arm of everybody outside an experiment
-
+from vernal.serving.traffic import CHAMPION
 
 names_of = lru_cache(maxsize=4_096)(sources_of)  # few masks ever occur
 
@@ -38,14 +37,25 @@ def matches_of(ranked: Ranked) -> list[Match | None]:
     ]
 
 
-def slate_record(ranked: Ranked, request: Request, rec_id: str, now_us: int, took_us: int, arm: str = CHAMPION) -> Slate:
+class Making(NamedTuple):
+    """By whom an answer was made, and with how much trouble."""
+
+    arm: str = CHAMPION
+    settings: str = ""
+    failed: int = 0  # attempts that threw
+
+
+ORDINARY = Making()
+
+
+def slate_record(ranked: Ranked, request: Request, rec_id: str, now_us: int, took_us: int, making: Making = ORDINARY) -> Slate:
     """What the log keeps of an answer: enough to make it again."""
     return Slate(
         rec_id=rec_id,
         time=now_us,
         user=request.user,
         scenario=request.scenario,
-        arm=arm,
+        arm=making.arm,
         release=ranked.release,
         rung=str(ranked.rung),
         request=msgspec.json.encode(request),
@@ -59,4 +69,7 @@ def slate_record(ranked: Ranked, request: Request, rec_id: str, now_us: int, too
         scores=ranked.scores.tobytes(),
         features=ranked.features.tobytes(),
         took_us=took_us,
+        segment=ranked.segment,
+        settings=making.settings,
+        failed=making.failed,
     )

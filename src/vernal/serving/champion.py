@@ -1,6 +1,6 @@
 """The release in charge, swapped between two requests.
 
-A thread looks at the promotions, opens and warms a new release beside the old one, and then replaces one reference; a request
+A look at the promotions opens and warms a new release beside the old one, and then replaces one reference; a request
 reads that reference once, so it sees one release whole. The one before stays open, so a rollback is as quick. A release that
 cannot be opened is refused and named, and the old one goes on answering.
 """
@@ -19,7 +19,6 @@ from vernal.release import Release, ReleaseStore
 from vernal.serving.children import LAST
 from vernal.serving.meters import Meters
 
-LOOK_S = 0.2
 KEPT = 2
 log = logging.getLogger("vernal.serving")
 Engine = TypeVar("Engine")
@@ -44,13 +43,14 @@ class Champion(Generic[Engine]):
         self.releases, self.build, self.meters = releases, build, meters
         self.engines: dict[str, Engine] = {}
         self.verified: set[str] = set()
+        self.needed: set[str | None] = set()  # the release in charge and the one before
+        self.wanted: set[str] = set()  # releases that arms answer from
         self.problem = ""
         self.refused: int | None = None  # number of the promotion that could not be followed
         self.followed = 0
         self.name = ""
         self.loaded_at = time.time()
         self.current: Engine = self.first()
-        self.closing = threading.Event()
 
     def first(self) -> Engine:
         """The engine to begin with; a damaged champion falls back to the one before it, then to none."""
@@ -63,7 +63,7 @@ class Champion(Generic[Engine]):
             except ReleaseError as error:
                 self.troubled(str(error))
                 continue
-            self.name, self.followed = name, last.number if last else 0
+            self.name, self.followed, self.needed = name, last.number if last else 0, {name}
             return engine
         return self.build(None)
 
@@ -89,32 +89,18 @@ class Champion(Generic[Engine]):
             self.troubled(str(error))
             return False
         self.current, self.name, self.followed, self.problem, self.loaded_at = engine, last.release, last.number, "", time.time()
-        self.forget(last.release, last.previous)
+        self.needed = {last.release, last.previous}
+        self.forget()
         self.meters.count("vernal_release_swaps_total")
         return True
 
-    def forget(self, *needed: str | None) -> None:
-        """Closes engines beyond the newest two."""
-        for name in [name for name in self.engines if name not in needed][: max(0, len(self.engines) - KEPT)]:
+    def forget(self) -> None:
+        """Closes engines beyond the newest two and those that are wanted."""
+        spare = [name for name in self.engines if name not in self.needed and name not in self.wanted]
+        for name in spare[: max(0, len(self.engines) - len(self.wanted & self.engines.keys()) - KEPT)]:
             del self.engines[name]
 
     def troubled(self, problem: str) -> None:
         self.problem = problem
         self.meters.count("vernal_release_failures_total")
         log.error("release not followed: %s", problem)
-
-    def watch(self) -> threading.Thread:
-        """Looks every `LOOK_S` on a thread of its own, until closed."""
-        thread = threading.Thread(target=self.looking, name="champion", daemon=True)
-        thread.start()
-        return thread
-
-    def looking(self) -> None:
-        while not self.closing.wait(LOOK_S):
-            try:
-                self.look()
-            except OSError as error:
-                self.troubled(f"releases cannot be read: {error}")
-
-    def close(self) -> None:
-        self.closing.set()

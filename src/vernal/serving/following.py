@@ -1,4 +1,4 @@
-"""What a worker's search follows: the index of words as its writer commits, and the meaning of items that are newer than the release that answers.
+"""What a worker's search follows: the index of words as its writer commits, and the meaning of items that are newer than the releases that answer.
 
 A thread looks every `LOOK_S`; of the same priority as the answers, for one that stands behind and is put off while it holds the interpreter puts them off too.
 What it cannot follow is said in the log and tried again; answers go on with what was followed last.
@@ -6,7 +6,7 @@ What it cannot follow is said in the log and tried again; answers go on with wha
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from vernal.errors import EncoderError, LogError, StateError
@@ -73,11 +73,11 @@ class Following:
 
     Parameters
     ----------
-    meaning : that of the release that answers now; none = words alone
+    meanings : of the releases that answer now; none = words alone
     """
 
-    def __init__(self, lexical: Lexical, meaning: Callable[[], Meaning | None]) -> None:
-        self.lexical, self.meaning = lexical, meaning
+    def __init__(self, lexical: Lexical, meanings: Callable[[], Iterable[Meaning]]) -> None:
+        self.lexical, self.meanings = lexical, meanings
         self.closing, self.trouble = threading.Event(), ""
         self.thread = threading.Thread(target=self.run, name="following", daemon=True)
 
@@ -92,9 +92,9 @@ class Following:
         """One look; what fails is said once."""
         try:
             self.lexical.refresh()
-            meaning = self.meaning()
-            while meaning is not None and meaning.step() >= AT_ONCE and not self.closing.is_set():
-                pass
+            for meaning in self.meanings():
+                while meaning.step() >= AT_ONCE and not self.closing.is_set():
+                    pass
             self.trouble = ""
         except (StateError, EncoderError, LogError, OSError) as error:
             if str(error) != self.trouble:

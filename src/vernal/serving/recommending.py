@@ -15,9 +15,9 @@ from vernal.features.fold import user_state
 from vernal.features.ports import UserState
 from vernal.features.records import user_key
 from vernal.ranking.ladder import SILENT, Budget, Laps, Rung
-from vernal.ranking.recommender import Ranked
+from vernal.ranking.recommender import Ranked, Recommender
 from vernal.ranking.request import Request
-from vernal.serving.answers import slate_answer, slate_record
+from vernal.serving.answers import Making, slate_answer, slate_record
 from vernal.serving.catalogue import not_found
 from vernal.serving.messages import SlateAnswer
 from vernal.serving.routes import Answer, Call, Route
@@ -85,12 +85,13 @@ def made(service: Service, request: Request, started: float, laps: Laps = SILENT
     laps.lap("state")
     ends = started + service.settings.serving.deadline_ms / 1_000
     budget = Budget(left_us=lambda: 1e6 * (ends - time.perf_counter()), laps=laps)
-    ranked = ranked_at_any_rung(service, request, user, now, ticket.seed, budget)
+    arm = service.arms.of(request.user or ticket.rec_id)
+    ranked, failed = ranked_at_any_rung(service, arm.engine, request, user, now, ticket.seed, budget)
     service.meters.count("vernal_rungs_total", ranked.rung)
     if service.settings.serving.log_slates:
         took_us = int(1e6 * (time.perf_counter() - started))
-        service.slates.put(slate_record(ranked, request, ticket.rec_id, now, took_us))
-    return slate_answer(ranked, request, ticket.rec_id)
+        service.slates.put(slate_record(ranked, request, ticket.rec_id, now, took_us, Making(arm.name, arm.settings, failed)))
+    return slate_answer(ranked, request, ticket.rec_id, arm.name)
 
 
 def state_of(service: Service, user: str, now: int) -> UserState | None:
@@ -105,18 +106,21 @@ def state_of(service: Service, user: str, now: int) -> UserState | None:
         return None
 
 
-def ranked_at_any_rung(service: Service, request: Request, user: UserState | None, now: int, seed: int, budget: Budget) -> Ranked:
-    """The best slate that can be made; a pipeline that throws is tried again from a lower rung on."""
-    recommender = service.champion.current
+def ranked_at_any_rung(
+    service: Service, recommender: Recommender, request: Request, user: UserState | None, now: int, seed: int, budget: Budget
+) -> tuple[Ranked, int]:
+    """The best slate that can be made, and how often the pipeline threw: it is tried again from a lower rung on."""
+    failed = 0
     for best, live in ((budget.best, service.live), (Rung.RETRIEVAL, service.live), (Rung.SEGMENT, service.live)):
         try:
-            return recommender.recommend(request, user, live, now, seed, Budget(budget.left_us, best, budget.laps))
+            return recommender.recommend(request, user, live, now, seed, Budget(budget.left_us, best, budget.laps)), failed
         except RequestError:
             raise
         except Exception:  # whatever a damaged part throws, a slate without it is better than an error; the traceback is kept
+            failed += 1
             log.exception("the pipeline failed at rung %s", best)
             service.meters.count("vernal_degraded_total", "pipeline")
-    return recommender.recommend(request, None, None, now, seed, budget)
+    return recommender.recommend(request, None, None, now, seed, budget), failed
 
 
 SLATES: dict[str, Any] = {"body": Request, "answers": SlateAnswer, "lane": "serve", "direct": True}

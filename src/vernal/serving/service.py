@@ -16,6 +16,7 @@ from vernal.ranking.recommender import Recommender
 from vernal.release import ReleaseStore
 from vernal.retrieval.lexical import Lexical
 from vernal.serving.applied import Applied
+from vernal.serving.arms import Arms
 from vernal.serving.champion import Champion
 from vernal.serving.following import Following
 from vernal.serving.meters import Meters
@@ -44,6 +45,7 @@ class Service:
     plan: Plan
     releases: ReleaseStore
     champion: Champion[Recommender]
+    arms: Arms
     slates: SlateLog
     tickets: Tickets
     applied: Applied  # to the state that slates are made from

@@ -23,6 +23,7 @@ from vernal.retrieval.lexical import Lexical
 from vernal.serving import catalogue, gorse, ingest, operations, recommending, searching, segment
 from vernal.serving.admission import Admission
 from vernal.serving.applied import Applied
+from vernal.serving.arms import Arms
 from vernal.serving.champion import Champion
 from vernal.serving.children import Child, this_child
 from vernal.serving.folding import Folding
@@ -108,7 +109,7 @@ async def serve_until_stopped(workspace: Workspace, child: Child, table: Table) 
     server = uvicorn.Server(config)
     listener = bound(shared(socket.AF_INET6 if ":" in child.host else socket.AF_INET), child.host, child.port)
     slates = asyncio.create_task(service.slates.run())
-    watch = service.champion.watch()
+    watch = service.arms.watch()
     service.following.start()
     asyncio.get_running_loop().add_reader(child.life_fd, lambda: setattr(server, "should_exit", True))
     gc.collect()
@@ -119,7 +120,7 @@ async def serve_until_stopped(workspace: Workspace, child: Child, table: Table) 
         await server.serve(sockets=[listener])
     finally:
         service.draining = True
-        service.champion.close()
+        service.arms.close()
         service.following.close()
         watch.join()
         await service.slates.close()
@@ -158,7 +159,8 @@ def assembled(workspace: Workspace, child: Child, table: Table) -> Service:
         plan=plan,
         releases=workspace.releases,
         champion=champion,
-        following=Following(lexical, lambda: meanings.get(champion.current)),
+        arms=Arms(champion, workspace.data, settings.rollout),
+        following=Following(lexical, lambda: [meanings[engine] for engine in list(champion.engines.values()) if engine in meanings]),
         lexical=lexical,
         slates=SlateLog(appends, meters),
         tickets=Tickets(child.index),

@@ -7,7 +7,7 @@ seed give equal bytes, whatever an earlier training left in the memo: that only 
 """
 
 import importlib.metadata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
@@ -19,7 +19,7 @@ from vernal.evaluation.splits import Cases, cases
 from vernal.features.walk import Walk
 from vernal.memo import Memo
 from vernal.ranking.features import QUERY, feature_names
-from vernal.ranking.parts import Parts, save_static
+from vernal.ranking.parts import BEST_LIST, Parts, save_static
 from vernal.ranking.ranker import Ranker, fit_ranker
 from vernal.ranking.recommender import Recommender
 from vernal.ranking.searching import DEFAULTS, Blend
@@ -252,6 +252,8 @@ def committed(space: TrainingSpace, snapshot: Snapshot, trained: Trained, memory
         if trained.ranker is not None:
             trained.ranker.save(draft)
         save_static(draft, standing_list(snapshot))
+        if trained.report is not None:
+            save_best_list(draft, snapshot.plan.trending, trained.report)
         asked = searched(space, snapshot)
         put_semantic(draft, snapshot, space, memory, asked)
         trained.blend.save(draft)
@@ -278,6 +280,16 @@ def lineage(snapshot: Snapshot) -> Lineage:
         code=importlib.metadata.version("vernal"),
         seed=snapshot.settings.training.seed,
     )
+
+
+def save_best_list(draft: Draft, kept: Sequence[str], report: Report) -> None:
+    """Writes which of the lists that serving keeps live did best: the holdout is answered from it."""
+    reached = {half_life: report.lists.by_name[name].means()["ndcg@10"] for half_life in kept if (name := f"half-life {half_life}") in report.lists.by_name}
+    if reached:
+        best = max(reached, key=lambda half_life: reached[half_life])
+        draft.put_json(
+            BEST_LIST, {"half_life": best, "ndcg@10": reached[best], "best_of_all": report.lists.best, "its_ndcg@10": report.theirs.means()["ndcg@10"]}
+        )
 
 
 def standing_list(snapshot: Snapshot, most: int = 500) -> list[tuple[str, int]]:
