@@ -147,7 +147,9 @@ class Scenario(Section, frozen=True, kw_only=True):
     n: Annotated[int, about("items in a slate when the request does not say", ge=1, le=500)] = 10
     temperature: Annotated[float, about("Plackett-Luce temperature over the head of the ranking; 0 = deterministic", ge=0, le=10)] = 0.0
     explore_head: Annotated[int, about("how many of the best ranked may be shuffled by exploration", ge=1, le=200)] = 50
-    explore_share: Annotated[float, about("share of slots reserved for fresh items, 0..0.5", ge=0, le=0.5)] = 0.0
+    explore_share: Annotated[float, about("share of slots that go to fresh items, each as often as it may be the best of them, 0..0.5", ge=0, le=0.5)] = 0.0
+    explore_until: Annotated[float, about("showings, of which half count after a week, that end an item's exploration", gt=0)] = 100.0
+    explore_for: Annotated[str, about("how long an item is new to exploration after it was first mentioned")] = "7d"
     diversity: Annotated[float, about("0 = pure score, 1 = pure novelty against items already placed (MMR)", ge=0, le=1)] = 0.0
     caps: Annotated[dict[str, int], about("at most this many items of one value of an attribute")] = {}
     filter: Annotated[dict[str, str | list[str]], about("only items with these attribute values")] = {}
@@ -383,6 +385,8 @@ def check_durations(settings: Settings, where: str) -> None:
     }
     for at, text in singles.items():
         duration_s(text, f"{where} {at}")
+    for name, scenario in settings.scenarios.items():
+        duration_s(scenario.explore_for, f"{where} scenarios.{name}.explore_for")
     for text in settings.rollout.follow_ups:
         duration_s(text, f"{where} rollout.follow_ups")
     for text in settings.retrieval.trending:

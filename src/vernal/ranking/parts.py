@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from vernal.errors import EncoderError, EnvironmentProblem, ReleaseError
 from vernal.features.definition import Plan
+from vernal.ranking.exploring import Rates
 from vernal.ranking.features import feature_names
 from vernal.ranking.ranker import Ranker
 from vernal.ranking.searching import DEFAULTS, Blend
@@ -35,6 +36,7 @@ class Parts:
     ranker: Ranker | None = None
     static: tuple[tuple[str, int], ...] = ()  # (item id, number), best first
     blend: Blend = DEFAULTS  # of a search
+    rates: Rates | None = None  # from scores to shares of clicks
     problems: tuple[str, ...] = ()
     best_list: str = ""  # half-life of the popularity list that did best on past requests; empty = nobody asked
     listed: bool = False  # that list is all there is: nothing personal
@@ -51,9 +53,10 @@ class Parts:
         ranker = attempt("ranker", lambda: fitting(Ranker.load(release), plan), problems)
         static = attempt("standing list", lambda: load_static(release), problems) or ()
         blend = attempt("search", lambda: Blend.load(release), problems) or DEFAULTS
+        rates = attempt("rates", lambda: Rates.load(release), problems)
         problems += ["models: none in this release"] if not release.has("retrieval.json") else []
         best_list = attempt("best list", lambda: load_best_list(release), problems) or ""
-        return cls(release.name, models, ranker, static, blend, tuple(problems), best_list)
+        return cls(release.name, models, ranker, static, blend, rates, tuple(problems), best_list)
 
 
 def finder_of(release: Release | None, lexical: Lexical, engine: Callable[[str], Encoder]) -> TextFinder:

@@ -7,6 +7,7 @@ A missing part lowers the rung (see `ladder`), never the availability: with no r
 """
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from vernal.features.definition import Plan
 from vernal.features.ports import Ring, UserState
 from vernal.ranking import fallback
 from vernal.ranking.explain import ALL_SOURCES, BOOSTED_BIT, CATALOGUE_BIT, PINNED_BIT, STATIC_BIT, Why, why
+from vernal.ranking.exploring import UNRANKED, Rates, Showings, evidence
 from vernal.ranking.features import QUERY, Moment, assemble, feature_names
 from vernal.ranking.filters import Bitmaps
 from vernal.ranking.ladder import UNLIMITED, Budget, Rung
@@ -39,7 +41,9 @@ TRENDING_BIT, FRESH_BIT = 1 << ALL_SOURCES.index("trending"), 1 << ALL_SOURCES.i
 MATCHING = 100  # items of each leg of a search, where no more are asked for
 SHOWN_OF_TEXT = 80  # characters of a text that a note repeats
 NO_MATCH, NO_TASTE = np.empty((MAX_N, 0), np.float32), np.zeros(MAX_N, np.float32)
+NO_EVIDENCE = np.empty((0, 2))
 NO_CODES, NO_FLAGS = np.empty((0, 0, SLOTS), np.int32), np.empty(0, np.uint8)
+lasting = cache(duration_s)  # a setting is read by every request
 NO_RING = Ring(np.empty(0, np.uint32), np.empty(0, np.uint32), np.empty(0, np.uint8), np.empty(0, np.int32))
 
 
@@ -115,6 +119,7 @@ class Recommender:
         self.taste = type_weights(settings.events)
         self.half_life_s = float(duration_s(settings.retrieval.recent_half_life))
         self.row = plan.trending.index(parts.best_list) if parts.best_list in plan.trending else len(plan.trending) // 2
+        self.showings, self.rates = Showings(plan.item_names, settings), parts.rates or Rates.unfitted(settings)
         self.popularity = max((i for i, name in enumerate(plan.item_names) if ".count." in name), default=-1)
 
     def under(self, settings: Settings) -> "Recommender":
@@ -312,7 +317,7 @@ class Recommender:
     def offer(self, asked: Asked, pool: Pool, live: LiveTable) -> Offer:
         """The pool as the slate sees it, with boosts added; what neither the scenario nor the request asks for is not looked up."""
         candidates, resolved = pool.candidates, asked.resolved
-        codes, caps, fresh, pins = NO_CODES, NO_ITEMS, NO_FLAGS, NO_ITEMS
+        codes, caps, fresh, known, pins = NO_CODES, NO_ITEMS, NO_FLAGS, NO_EVIDENCE, NO_ITEMS
         utility = pool.score.astype(np.float64)
         if resolved.diversity > 0 or resolved.scenario.caps or len(resolved.boost_values):
             codes = live.attributes[candidates.item]
@@ -320,11 +325,23 @@ class Recommender:
         if len(resolved.boost_logs):
             add_boosts(candidates.item, codes, resolved.boost_items, resolved.boost_values, resolved.boost_logs, BOOSTED_BIT, utility, candidates.sources)
         if resolved.scenario.explore_share > 0:
-            fresh = (candidates.sources & FRESH_BIT != 0).astype(np.uint8)
+            fresh, known = self.explorable(asked, pool, live)
         if len(resolved.pin):
             pins = np.flatnonzero(candidates.sources & PINNED_BIT).astype(np.int32)
             pins = pins[np.argsort([list(resolved.pin).index(candidates.item[p]) for p in pins])]
-        return Offer(candidates.item, utility, pool.allowed, fresh, codes, caps, pins)
+        return Offer(candidates.item, utility, pool.allowed, fresh, known, codes, caps, pins)
+
+    def explorable(self, asked: Asked, pool: Pool, live: LiveTable) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        """(n,) which candidates are new and were not shown enough yet, and (n, 2) what is known of their rates."""
+        fresh, known, scenario = np.zeros(len(pool.score), np.uint8), np.ones((len(pool.score), 2)), asked.resolved.scenario
+        since = asked.now_us // US_PER_S - lasting(scenario.explore_for)
+        new = np.flatnonzero((pool.candidates.sources & FRESH_BIT != 0) & (live.first_seen[pool.candidates.item] > since))
+        live.read_out(pool.candidates.item[new])
+        shown, clicks = self.showings.of(live.values[pool.candidates.item[new]])
+        ranked = pool.features.shape[1] > 0
+        fresh[new] = shown < scenario.explore_until
+        known[new] = evidence(self.rates.of(pool.score[new]) if ranked else np.full(len(new), UNRANKED), shown, clicks)
+        return fresh, known
 
     def answer(self, asked: Asked, pool: Pool, slate: Slate, live: LiveTable) -> Ranked:
         """What was placed, with its record and its reasons."""

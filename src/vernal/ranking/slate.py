@@ -5,8 +5,9 @@ probability of each placement given those before it. Laws, each property-tested:
 probabilities are those of the sampler; the same input gives the same bytes.
 
 At each position the `head` is the best `explore_head` candidates still allowed. With temperature 0 the best of the head is placed; above it,
-the head is sampled by a softmax (Plackett-Luce). With probability `explore_share` the slot goes instead to one of the best allowed fresh items,
-each equally likely. Both ways to the same item add up in its propensity.
+the head is sampled by a softmax (Plackett-Luce). With probability `explore_share` the slot goes instead to a fresh item by Thompson sampling: each of
+those still allowed, of the best `explore_head` at the beginning, with the probability that its rate of clicks is the highest of theirs. Those
+probabilities are summed up on a grid and drawn from as they are, so propensities are exact. Both ways to the same item add up in its propensity.
 """
 
 from typing import NamedTuple
@@ -20,6 +21,10 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.uint8]
 
 RANKED, FRESH, PINNED = 0, 1, 2  # what put an item at its position
+# Rates of clicks that are told apart: log-odds from 1 in 8,000 to 0.95, in steps finer than what 100 showings can tell.
+RATES = 1 / (1 + np.exp(-np.linspace(-9.0, 3.0, 64)))
+LOG_TAKEN, LOG_LEFT = np.log(RATES), np.log(1 - RATES)
+LEAST_BELOW = 1e-6
 
 
 class Offer(NamedTuple):
@@ -29,6 +34,7 @@ class Offer(NamedTuple):
     utility: Floats  # (n,) log-odds with the boosts added; -inf is never placed
     allowed: Flags  # (n,) 0 = a rule forbids it
     fresh: Flags  # (n,) 1 = may take an exploration slot
+    evidence: Floats  # (n, 2) clicks and other showings, as many as what was believed before is worth and those since; read where fresh
     codes: Ints  # (n, n_attributes, SLOTS) attribute codes, 0 = none
     caps: Ints  # (n_attributes,) at most so many items with one value; 0 = no cap
     pinned: Ints  # (m,) candidate indices placed first, in this order, as far as the rules allow
@@ -60,7 +66,8 @@ def compose(offer: Offer, policy: Policy) -> Slate:
 
     Source
     ------
-    Plackett, "The analysis of permutations" (1975); Carbonell and Goldstein, "The use of MMR" (1998).
+    Plackett, "The analysis of permutations" (1975); Carbonell and Goldstein, "The use of MMR" (1998); Thompson, "On the likelihood that one unknown
+    probability exceeds another" (1933).
     """
     keys = np.empty(len(offer.item), np.uint64)
     sort_keys(offer.utility, keys)
@@ -100,7 +107,7 @@ def better(i: int, j: int, utility: Floats, item: Ints) -> bool:
 
 @njit(nogil=True, cache=True)
 def fill(
-    keys: NDArray[np.uint64], item: Ints, utility: Floats, allowed: Flags, fresh: Flags, codes: Ints, caps: Ints, pinned: Ints,
+    keys: NDArray[np.uint64], item: Ints, utility: Floats, allowed: Flags, fresh: Flags, evidence: Floats, codes: Ints, caps: Ints, pinned: Ints,
     k: int, temperature: float, head: int, fresh_share: float, diversity: float, seed: np.uint64,
     index: Ints, propensity: NDArray[np.float32], why: Flags,
 ) -> int:  # fmt: skip
@@ -114,19 +121,23 @@ def fill(
             index[placed], propensity[placed], why[placed] = pin, 1.0, PINNED
             placed += 1
             close(open_, pin, item, codes, caps, index[:placed])
+    new = np.empty(head if fresh_share > 0 else 0, np.int32)
+    new = new[: gather(order, open_ & fresh, len(new), new)] if len(new) else new
+    mass, below, best = np.empty((len(new), len(RATES))), np.empty((len(new), len(RATES))), np.empty(len(new))
+    for f in range(len(new)):
+        believe(evidence[new[f]], mass[f], below[f])
     while placed < k:
         n_head = gather(order, open_, head, pool)
         if n_head == 0:
             break
         head_values(pool[:n_head], value, utility, diversity, codes, closeness, compared, index[:placed])
         soften(value[:n_head], temperature, chance)
-        n_fresh = count_up_to(open_, fresh, head) if fresh_share > 0 else 0
-        share = fresh_share if n_fresh > 0 else 0.0
+        share = fresh_share if highest(new, open_, mass, below, best) else 0.0
         exploring = uniform(seed, 2 * placed) < share
         draw = uniform(seed, 2 * placed + 1)
-        chosen = nth_fresh(order, open_, fresh, int(draw * n_fresh)) if exploring else pool[sampled(chance[:n_head], draw)]
+        chosen = new[sampled(best, draw)] if exploring else pool[sampled(chance[:n_head], draw)]
         index[placed], why[placed] = chosen, FRESH if exploring else RANKED
-        propensity[placed] = probability(chosen, order, open_, fresh, pool[:n_head], chance, share, n_fresh)
+        propensity[placed] = (1 - share) * held(chosen, pool[:n_head], chance) + share * held(chosen, new, best)
         placed += 1
         close(open_, chosen, item, codes, caps, index[:placed])
     return placed
@@ -240,45 +251,47 @@ def sampled(chance: Floats, draw: float) -> int:
 
 
 @njit(nogil=True, cache=True)
-def count_up_to(open_: Flags, fresh: Flags, limit: int) -> int:
-    n = 0
-    for i in range(len(open_)):
-        n += open_[i] != 0 and fresh[i] != 0
-    return min(n, limit)
+def believe(evidence: Floats, mass: Floats, below: Floats) -> None:
+    """What is believed of a rate after this evidence, a beta distribution, into `mass`, the share at each of RATES, and `below`, the share below it."""
+    most, total = -np.inf, 0.0
+    for g in range(len(RATES)):
+        mass[g] = evidence[0] * LOG_TAKEN[g] + evidence[1] * LOG_LEFT[g]  # the density over log-odds
+        most = max(most, mass[g])
+    for g in range(len(RATES)):
+        mass[g] = np.exp(mass[g] - most)
+        total += mass[g]
+    under = 0.0
+    for g in range(len(RATES)):
+        mass[g] /= total
+        below[g] = max(under + mass[g] / 2, LEAST_BELOW)
+        under += mass[g]
 
 
 @njit(nogil=True, cache=True)
-def nth_fresh(order: Ints, open_: Flags, fresh: Flags, nth: int) -> int:
-    """The open fresh candidate with `nth` better ones before it."""
-    for i in order:
-        if open_[i] and fresh[i]:
-            if nth == 0:
-                return i
-            nth -= 1
-    return -1
+def highest(new: Ints, open_: Flags, mass: Floats, below: Floats, best: Floats) -> bool:
+    """The chance of each open fresh item that its rate is the highest of theirs, into `best`; false when none is open."""
+    total = 0.0
+    together = np.ones(len(RATES))
+    for f in range(len(new)):
+        if open_[new[f]]:
+            together *= below[f]
+    for f in range(len(new)):
+        best[f] = 0.0
+        if open_[new[f]]:
+            for g in range(len(RATES)):
+                best[f] += mass[f, g] * (together[g] / below[f, g])
+            total += best[f]
+    best /= max(total, 1e-300)
+    return total > 0
 
 
 @njit(nogil=True, cache=True)
-def fresh_rank(chosen: int, order: Ints, open_: Flags, fresh: Flags) -> int:
-    """How many open fresh candidates are better than the chosen one."""
-    n = 0
-    for i in order:
-        if i == chosen:
-            break
-        n += open_[i] != 0 and fresh[i] != 0
-    return n
-
-
-@njit(nogil=True, cache=True)
-def probability(chosen: int, order: Ints, open_: Flags, fresh: Flags, pool: Ints, chance: Floats, share: float, n_fresh: int) -> float:
-    """The chance that this position took this item, by either way."""
-    ranked = 0.0
+def held(chosen: int, pool: Ints, chance: Floats) -> float:
+    """The chance that a pool gives to an item; 0 when it is not in it."""
     for h in range(len(pool)):
         if pool[h] == chosen:
-            ranked = chance[h]
-    if share > 0 and fresh[chosen] and fresh_rank(chosen, order, open_, fresh) < n_fresh:
-        return (1 - share) * ranked + share / n_fresh
-    return (1 - share) * ranked
+            return chance[h]
+    return 0.0
 
 
 @njit(nogil=True, cache=True)

@@ -167,7 +167,7 @@ class World:
 
     def item(self, number: int) -> Item:
         label, name, born = self.labels[self.nature.category[number]], self.names[number], int(self.nature.born[number])
-        return Item(name, title=f"{name} of {label}", text=label, attributes={CATEGORY: [label]}, time=max(self.begin, born * US_PER_S))
+        return Item(name, title=f"{name} of {label}", text=label, attributes={CATEGORY: [label] if label else []}, time=max(self.begin, born * US_PER_S))
 
     def person(self, user: int) -> str:
         return f"person-{user}"

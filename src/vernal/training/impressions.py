@@ -5,8 +5,10 @@ that is kept and whose ranker knows the same features; shown items are fewer but
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +37,13 @@ class Shown:
     q: str = ""  # the text searched for
 
 
+class Logged(NamedTuple):
+    """Logged slates, oldest first."""
+
+    chosen: deque[Shown]  # those that something was chosen from
+    every: deque[Shown]  # whether or not
+
+
 class Choices:
     """What users chose when, for look-ups by (user, item)."""
 
@@ -52,14 +61,20 @@ class Choices:
         return place < len(self.chosen) and self.chosen[place][:2] == (code, item) and self.chosen[place][2] < end
 
 
-def shown(space: TrainingSpace, snapshot: Snapshot, names: tuple[str, ...]) -> list[Shown]:
-    """Every logged slate that something was chosen from, oldest first, the newest `training.requests` at most.
+def shown(space: TrainingSpace, snapshot: Snapshot, names: tuple[str, ...]) -> Logged:
+    """Logged slates, and those that something but not everything was chosen from, the newest `training.requests` of either at most.
 
     A slate whose day is not over yet is left out: what was not chosen may still be. Cost: 20 us per slate.
     """
-    usable, choices = known_rankers(space.releases, names), Choices(snapshot)
-    found = [shown_of(slate, choices, len(names)) for slate in finished(read_slates(space.log), snapshot) if slate.release in usable]
-    return [each for each in found if each is not None][-snapshot.settings.training.requests :]
+    usable, choices, most = known_rankers(space.releases, names), Choices(snapshot), snapshot.settings.training.requests
+    logged = Logged(deque(maxlen=most), deque(maxlen=most))
+    for slate in finished(read_slates(space.log), snapshot):
+        if slate.release in usable and (each := shown_of(slate, choices, len(names))) is not None:
+            logged.every.append(each)
+            labels = each.examples.labels
+            if labels.any() and not labels.all():
+                logged.chosen.append(each)
+    return logged
 
 
 def searched(space: TrainingSpace, snapshot: Snapshot) -> list[Searched]:
@@ -98,14 +113,12 @@ def names_of(releases: ReleaseStore, name: str) -> tuple[str, ...]:
 
 
 def shown_of(slate: Slate, choices: Choices, n_features: int) -> Shown | None:
-    """A slate as examples; none when nothing or everything was chosen, or its features are of another width."""
+    """A slate as examples; none when its features are of another width."""
     items = np.frombuffer(slate.item_numbers, np.uint32)
     features = np.frombuffer(slate.features, np.float32)
     if len(features) != len(items) * n_features:
         return None
     labels = chosen_from(slate, items, choices)
-    if labels.all() or not labels.any():
-        return None
     return Shown(slate.time, Examples(features.reshape(len(items), n_features), labels, np.zeros(len(items), np.int64)), slate.q)
 
 
@@ -114,11 +127,16 @@ def chosen_from(slate: Slate, items: NDArray[np.uint32], choices: Choices) -> ND
     return np.array([choices.within(slate.user, int(item), slate.time, slate.time + DAY_US) for item in items], np.float32)
 
 
-def searches(slates: list[Shown], at: int, n_features: int) -> Examples:
+def searches(slates: Sequence[Shown], at: int, n_features: int) -> Examples:
     """Examples of the searches from `at` on."""
     return joined([each.examples for each in slates if each.q and each.at >= at], n_features)
 
 
-def before(slates: list[Shown], at: int, n_features: int) -> Examples:
+def feeds(slates: Sequence[Shown], at: int, n_features: int) -> Examples:
+    """Examples of the slates from `at` on for which nothing was searched."""
+    return joined([each.examples for each in slates if not each.q and each.at >= at], n_features)
+
+
+def before(slates: Sequence[Shown], at: int, n_features: int) -> Examples:
     """Examples of the slates whose day ended before `at`."""
     return joined([each.examples for each in slates if each.at + DAY_US <= at], n_features)

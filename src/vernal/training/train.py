@@ -7,6 +7,7 @@ seed give equal bytes, whatever an earlier training left in the memo: that only 
 """
 
 import importlib.metadata
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ from vernal.evaluation.metrics import PerCase
 from vernal.evaluation.splits import Cases, cases
 from vernal.features.walk import Walk
 from vernal.memo import Memo
+from vernal.ranking.exploring import Rates
 from vernal.ranking.features import QUERY, feature_names
 from vernal.ranking.parts import BEST_LIST, Parts, save_static
 from vernal.ranking.ranker import Ranker, fit_ranker
@@ -30,7 +32,7 @@ from vernal.retrieval.models import Content, ItemModels, fit
 from vernal.retrieval.tuner import tune
 from vernal.terms import US_PER_S
 from vernal.training.examples import Examples, joined, simulate
-from vernal.training.impressions import Shown, before, searched, searches, shown
+from vernal.training.impressions import Logged, Shown, before, feeds, searched, searches, shown
 from vernal.training.meaning import put_semantic
 from vernal.training.ports import Progress, TrainingSpace, silent
 from vernal.training.remembering import Remembering
@@ -51,6 +53,7 @@ class Trained:
     report: Report | None
     hyper: Hyper
     blend: Blend = DEFAULTS
+    rates: Rates | None = None
 
 
 def train(
@@ -77,9 +80,9 @@ def train(
     progress("snapshot", 0, 1)
     snapshot = snapshot or Snapshot.of(space)
     progress("snapshot", 1, 1)
-    slates = shown(space, snapshot, feature_names(snapshot.plan)) if space.settings.training.ranker else []
+    logged = shown(space, snapshot, feature_names(snapshot.plan)) if space.settings.training.ranker else Logged(deque(), deque())
     memory = Remembering(space.memo, snapshot)
-    trained = fitted(snapshot, slates, progress, memory)
+    trained = fitted(snapshot, logged, progress, memory)
     release = committed(space, snapshot, trained, memory, carry)
     memory.keep(space, lineage(snapshot))
     if promote:
@@ -89,22 +92,24 @@ def train(
     return release, trained.report
 
 
-def fitted(snapshot: Snapshot, slates: list[Shown], progress: Progress, memory: Remembering) -> Trained:
-    """Models, ranker and report of a snapshot; `slates` are what was really shown."""
+def fitted(snapshot: Snapshot, logged: Logged, progress: Progress, memory: Remembering) -> Trained:
+    """Models, ranker and report of a snapshot; `logged` is what was really shown."""
     training, (cut, end), width = snapshot.settings.training, snapshot.last_stretch, len(feature_names(snapshot.plan))
     course = Course(snapshot, progress, memory)
-    parts, trial = course.trial(slates)
+    parts, trial = course.trial(logged.chosen)
     report, last = course.last(trial)
     whole = course.models_of(end)
     progress("models", 1, 1)
-    ranker = ranker_of([*parts, last, before(slates, end, width)], snapshot) if training.ranker else None
+    ranker = ranker_of([*parts, last, before(logged.chosen, end, width)], snapshot) if training.ranker else None
     progress("ranker", 1, 1)
-    return Trained(whole, ranker, report, course.hyper, blend_of(trial, searches(slates, cut, width)))
+    return Trained(
+        whole, ranker, report, course.hyper, blend_of(trial, searches(logged.chosen, cut, width)), rates_of(trial, feeds(logged.every, cut, width), snapshot)
+    )
 
 
 def refitted(space: TrainingSpace, snapshot: Snapshot, asked: Cases) -> PerCase:
     """What a release of the snapshot's settings, fitted before its last stretch, reaches on cases of that stretch. Cost: most of a training."""
-    slates = shown(space, snapshot, feature_names(snapshot.plan)) if snapshot.settings.training.ranker else []
+    slates = shown(space, snapshot, feature_names(snapshot.plan)).chosen if snapshot.settings.training.ranker else []
     course = Course(snapshot, silent, Remembering(Memo(None), snapshot), whole=False)
     _, ranker = course.trial(slates)
     test = course.test(ranker, course.models_of(snapshot.last_stretch[0]), asked)
@@ -186,7 +191,7 @@ class Course:
             yield found
             self.progress("examples", number + 1, len(self.asked_windows))
 
-    def trial(self, slates: list[Shown]) -> tuple[list[Examples], Ranker | None]:
+    def trial(self, slates: Sequence[Shown]) -> tuple[list[Examples], Ranker | None]:
         """The examples of the windows, and a ranker that saw nothing of the last stretch."""
         if not self.snapshot.settings.training.ranker:
             return [], None
@@ -235,6 +240,11 @@ def blend_of(trial: Ranker | None, asked: Examples) -> Blend:
     return Blend.fitted(relevance, trial.score(asked.features), asked.labels, asked.groups)
 
 
+def rates_of(trial: Ranker | None, asked: Examples, snapshot: Snapshot) -> Rates | None:
+    """From scores to shares of clicks, by slates that the trial's ranker has not seen."""
+    return Rates.fitted(trial.score(asked.features), asked.labels, snapshot.settings) if trial is not None else None
+
+
 def ranker_of(parts: list[Examples], snapshot: Snapshot) -> Ranker | None:
     """A ranker fitted on the examples; none when there are too few to learn an order from."""
     names = feature_names(snapshot.plan)
@@ -257,6 +267,8 @@ def committed(space: TrainingSpace, snapshot: Snapshot, trained: Trained, memory
         asked = searched(space, snapshot)
         put_semantic(draft, snapshot, space, memory, asked)
         trained.blend.save(draft)
+        if trained.rates is not None:
+            trained.rates.save(draft)
         QueryClicks.fit(asked, snapshot.as_of // US_PER_S).save(draft)
         if carry is not None:
             carry(draft, snapshot)
