@@ -124,11 +124,38 @@ def test_killed_trainers_and_keepers_leave_no_half_release_and_the_next_ones_go_
     assert not list(releases.glob(".draft-*"))
 
 
-def test_whoever_the_keeper_started_ends_with_the_supervisor(keeping):
+def trainers(folder):
+    """Processes that train in a shop or stand by to."""
+    found = []
+    for directory in Path("/proc").glob("[0-9]*"):
+        try:
+            words, environment = (directory / "cmdline").read_bytes(), (directory / "environ").read_bytes()
+        except OSError:
+            continue
+        if str(folder / "vernal.toml").encode() in words and b'"role":"trainer"' in environment:
+            found.append(int(directory.name))
+    return found
+
+
+def test_whoever_the_keeper_started_ends_with_the_supervisor(busy_shop, keeping):
     keeper = keeping()
     trainer = int(keeper.hear(r"training began in process (\d+)")[1])
     keeping.orphan()
-    until(lambda: gone(trainer) and keeper.process.poll() is not None)
+    until(lambda: gone(trainer) and keeper.process.poll() is not None and not trainers(busy_shop))
+
+
+def test_who_trains_often_has_a_trainer_standing_by_and_it_goes_with_its_keeper(busy_shop, keeping):
+    keeper = keeping()
+    first = int(keeper.hear(r"training began in process (\d+)")[1])
+    until(lambda: set(trainers(busy_shop)) - {first})
+    (waiting,) = set(trainers(busy_shop)) - {first}
+    with Workspace.open(busy_shop / "vernal.toml") as workspace:
+        workspace.log.append(Kind.EVENTS, events(workspace.clock.now(), seed=2)[:50])
+    assert int(keeper.hear(r"training began in process (\d+)")[1]) == waiting
+    until(lambda: set(trainers(busy_shop)) - {first, waiting})
+    keeper.process.kill()
+    keeper.process.wait()
+    until(lambda: not trainers(busy_shop))
 
 
 def test_new_events_become_a_release_that_serves_while_the_server_answers(busy_shop):

@@ -7,12 +7,15 @@ with their supervisor, however that ends.
 
 import logging
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Final, Protocol
+from typing import IO, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -28,6 +31,7 @@ from vernal.training.train import train
 
 KEEPER: Final = "keeper"
 TRAINER: Final = "trainer"
+OFTEN_S: Final = 600.0  # who trains as often as this has a trainer standing by, with its libraries loaded
 log = logging.getLogger("vernal.rollout")
 
 
@@ -49,12 +53,15 @@ def keep(place: Place, child: Child, trainer: list[str]) -> None:
     """
     stood_behind(place, child)
     pause = duration_s(place.settings.rollout.look)
+    often = duration_s(place.settings.rollout.cadence) <= OFTEN_S
     with place.exclusive(KEEPER):
         hands = TrainerProcess(place, child, trainer)
         keeper = Keeper(place, hands, place.tracker)
         child.say_ready()
         while True:
             look(keeper)
+            if often:
+                hands.stand_by()
             child.orphaned(pause, *hands.ends)
 
 
@@ -67,9 +74,20 @@ def look(keeper: Keeper) -> None:
         log.error("not looked: %s", error)
 
 
-def train_once(place: Place, child: Child) -> None:
-    """What the trainer's process does, under the lock that it was started with."""
+def train_once(place: Place, child: Child, rehearse: Callable[[], object]) -> None:
+    """What the trainer's process does: waits for its order, which comes with the lock of its role, and trains.
+
+    Parameters
+    ----------
+    rehearse : called while there is no order yet, to load what a training needs
+    """
     stood_behind(place, child)
+    line = socket.socket(fileno=child.bell_fd)
+    if not select.select([line], [], [], 0)[0]:
+        rehearse()
+    _, lock, *_ = socket.recv_fds(line, 1, 1)
+    if not lock:
+        return  # whoever would have given it is gone
     place.releases.sweep()
     say(place, trained(place, judged=True))
     place.archive.sync(place.log)  # the next training reads the log's past from there
@@ -117,43 +135,63 @@ def say(place: RolloutSpace, ended: Ended) -> None:
     temporary.replace(word_of(place))
 
 
+class Trainer(NamedTuple):
+    """A process that trains once."""
+
+    process: subprocess.Popen[bytes]
+    line: socket.socket  # by which it gets its order; has something to read once it has ended
+
+
 class TrainerProcess:
     """Hands that train in another process, which ends with the same supervisor as this one.
 
-    The trainer is born with the lock, so from its first moment to its last nobody else trains, whether its keeper lives or not.
+    The trainer gets the lock with its order, so from that moment to its last nobody else trains, whether its keeper lives or not.
     """
 
     def __init__(self, place: Place, child: Child, command: list[str]) -> None:
         self.place, self.child, self.command = place, child, command
-        self.process: subprocess.Popen[bytes] | None = None
-        self.ends: tuple[int, ...] = ()  # a descriptor that has something to read once the trainer has ended
+        self.waiting: Trainer | None = None
+        self.training: Trainer | None = None
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """What has something to read once a training of ours has ended."""
+        return () if self.training is None else (self.training.line.fileno(),)
 
     @property
     def running(self) -> bool:
         """Whether the lock is held: by our trainer, by that of a keeper that died, or by a person's `vernal train`."""
-        if self.process is not None and self.process.poll() is not None:
-            self.process = None  # no zombie stays
-            self.forget()
+        if self.training is not None and self.training.process.poll() is not None:  # no zombie stays
+            self.training.line.close()
+            self.training = None
         try:
             with self.place.exclusive(TRAINER):
                 return False
         except StateError:
             return True
 
+    def stand_by(self) -> None:
+        """Has a trainer ready for the next order, unless one trains."""
+        if self.waiting is not None and self.waiting.process.poll() is not None:
+            self.waiting.line.close()
+            self.waiting = None
+        if self.waiting is None and self.training is None:
+            self.waiting = self.spawned()
+
+    def spawned(self) -> Trainer:
+        ours, theirs = socket.socketpair()
+        child = msgspec.structs.replace(self.child, role=TRAINER, bell_fd=theirs.fileno())
+        with theirs:
+            return Trainer(subprocess.Popen(self.command, env=child.environment(), pass_fds=(self.child.life_fd, theirs.fileno())), ours)
+
     def start(self, reason: str) -> None:
-        environment = msgspec.structs.replace(self.child, role=TRAINER).environment()
-        self.forget()
+        self.stand_by()
+        trainer, self.waiting = self.waiting or self.spawned(), None
         with self.place.exclusive(TRAINER) as lock:
             word_of(self.place).unlink(missing_ok=True)
-            end, held = os.pipe()
-            self.process, self.ends = subprocess.Popen(self.command, env=environment, pass_fds=(self.child.life_fd, lock.fileno(), held)), (end,)
-            os.close(held)
-        log.info("training began in process %d: %s", self.process.pid, reason)
-
-    def forget(self) -> None:
-        for end in self.ends:
-            os.close(end)
-        self.ends = ()
+            socket.send_fds(trainer.line, [b"t"], [lock.fileno()])
+        self.training = trainer
+        log.info("training began in process %d: %s", trainer.process.pid, reason)
 
     def finished(self) -> Ended | None:
         try:

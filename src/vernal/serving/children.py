@@ -33,7 +33,7 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
     require_keys: bool
     ready_fd: int
     life_fd: int
-    bell_fd: int = -1  # written to by whoever appended to the log, read by whoever folds it; -1 = neither
+    bell_fd: int = -1  # API workers ring it when the log has grown, the stream worker listens; a trainer gets its order by one of its own; -1 = none
 
     @property
     def name(self) -> str:
