@@ -314,10 +314,10 @@ class ReleaseStore:
             raise ReleaseError.missing("previous release", self.names())
         return self.promote(earlier[-1], reason)
 
-    def prune(self, keep: int) -> list[str]:
-        """Deletes all but the newest `keep` releases, the champion and its predecessor; returns what went."""
+    def prune(self, keep: int, *also: str) -> list[str]:
+        """Deletes all but the newest `keep` releases, the champion, its predecessor and what else is named; returns what went."""
         last = self.last_promotion()
-        needed = {last.release, last.previous} if last else set()
+        needed = {last.release, last.previous, *also} if last else {*also}
         gone = [name for name in self.names()[:-keep] if name not in needed]
         for name in gone:
             shutil.rmtree(self.root / name)

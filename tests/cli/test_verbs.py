@@ -3,10 +3,13 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from vernal import config
 from vernal.app import Workspace
 from vernal.cli import main
+from vernal.rollout.shares import changed
+from vernal.serving.traffic import Canary
 from vernal.testing.remade import not_a_number, remade
 
 
@@ -236,3 +239,27 @@ def test_replay_of_an_answer_that_was_never_given_says_so(vernal):
     status, _, err = vernal("replay", "--rec-id", "nobody")
     assert status == 2
     assert "a slate in the log" in err
+
+
+def test_a_canary_is_shown_held_let_go_and_taken_away(vernal, shop):
+    with Workspace.open(shop / "vernal.toml") as workspace:
+        canary = Canary(release="r0002-new", against="r0001-old", share=0.05, reason="it was trained.")
+        changed(workspace, "test", "on trial", lambda traffic: replace(traffic, canary=canary))
+    assert "r0002-new meets 5 % of users, against r0001-old" in vernal("canary", "status")[1]
+    assert "undo: vernal canary hold --release-hold" in vernal("canary", "hold", "--by", "ada")[1]
+    assert "held" in vernal("canary", "status")[1]
+    assert "r0002-new goes on" in vernal("canary", "hold", "--release-hold")[1]
+    assert "5 % of users -> nobody" in vernal("canary", "abort", "--by", "ada", "--reason", "enough")[1]
+    after = answer(vernal("canary", "status", "--json"))
+    assert (after["canary"], after["steps"][-1]["by"], after["steps"][-1]["reason"]) == (None, "ada", "enough")
+    status, _, err = vernal("canary", "abort")
+    assert (status, "expected a release on trial" in err) == (2, True)
+
+
+def test_an_experiment_is_started_looked_at_and_stopped(vernal):
+    ways = ["--variant", "as-is", "--variant", "bold:scenarios.home.temperature=0.5"]
+    assert "undo: vernal experiment stop taste" in vernal("experiment", "start", "taste", *ways, "--share", "0.4")[1]
+    assert "No traffic yet." in vernal("experiment", "result", "taste")[1]
+    assert answer(vernal("experiment", "stop", "taste", "--json"))[0]["name"] == "taste"
+    assert "No traffic yet." in vernal("experiment", "result", "taste")[1]
+    assert vernal("experiment", "start", "taste", "--variant", "only")[0] == 2

@@ -8,7 +8,7 @@ import pytest
 
 from vernal.app import Workspace
 from vernal.clock import ManualClock
-from vernal.config import Scenario, Settings, changed
+from vernal.config import Scenario, Settings
 from vernal.errors import RequestError, StateError
 from vernal.events.schema import Event, Item, Kind, Slate
 from vernal.features.fold import user_state
@@ -19,7 +19,7 @@ from vernal.ranking.ladder import Budget, Rung
 from vernal.ranking.parts import Parts, finder_of
 from vernal.ranking.recommender import Recommender
 from vernal.ranking.request import Request
-from vernal.replay.answer import replay
+from vernal.replay.answer import of_arm, replay
 from vernal.replay.past import PastLog
 from vernal.retrieval.lexical import Lexical
 from vernal.retrieval.matching import TextFinder
@@ -76,7 +76,7 @@ class Shop:
         if making.arm == HOLDOUT:
             recommender = recommender.impersonal()
         if making.settings:
-            recommender = recommender.under(changed(space.settings, msgspec.json.decode(making.settings)))
+            recommender = of_arm(space, recommender, making)
         ranked = recommender.recommend(request, user, self.worker.items.live, now, 1234567, Budget(best=best))
         slate = slate_record(ranked, request, rec_id, now, 77, making)
         space.log.append(Kind.SLATES, [slate])
@@ -145,6 +145,18 @@ def test_an_answer_under_the_settings_of_an_experiment_is_made_again_under_them(
     slate, plain = shop.answer(Request(user="person-1"), "tried", making=making), shop.answer(Request(user="person-1"), "plain")
     assert slate.items != plain.items
     assert replay(shop.workspace, "tried").differences == ()
+
+
+def test_an_interleaved_answer_is_made_again_with_whose_each_place_is(shop: Shop) -> None:
+    first = shop.workspace.releases.champion()
+    shop.buy("person-1", "bread-3", "later")
+    train(shop.workspace)
+    ways = [{"release": first, "settings": {}}, {"release": shop.workspace.releases.champion(), "settings": {"scenarios.home.diversity": 0.9}}]
+    shop.workspace.releases.promote(first, "back")
+    making = Making("mix/interleaved", msgspec.json.encode({"interleaved": ways}).decode())
+    slate = shop.answer(Request(user="person-1", n=8, explain=True), "mixed", making=making)
+    assert (len(slate.items), len(set(slate.items)), set(slate.teams)) == (8, 8, {0, 1})
+    assert replay(shop.workspace, "mixed").differences == ()
 
 
 def test_a_new_user_and_nobody_are_answered_again_too(shop: Shop) -> None:

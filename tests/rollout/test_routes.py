@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from vernal.app import Workspace
 from vernal.clock import ManualClock
@@ -12,8 +13,10 @@ from vernal.events.schema import Event, Kind
 from vernal.release import Lineage
 from vernal.rollout.keeper import Ended, Keeper
 from vernal.rollout.routes import rollout_routes
+from vernal.rollout.shares import changed
 from vernal.rollout.status import Status
 from vernal.serving.routes import Call
+from vernal.serving.traffic import Canary
 from vernal.terms import DAY_S
 from vernal.testing.village import START_US, village_settings
 
@@ -95,3 +98,22 @@ def test_without_a_standing_alarm_there_is_nothing_to_acknowledge(ask, space):
 def test_before_anything_was_watched_the_drift_report_is_empty(ask):
     report = ask("GET /v1/drift")
     assert (report["alarms"], report["streams"], report["spent"]) == ([], [], 0.0)
+
+
+def test_what_is_on_trial_is_told_held_and_aborted(ask, space):
+    assert ask("GET /v1/canary") == {"canary": None, "look": None, "steps": []}
+    changed(space, "test", "on trial", lambda traffic: replace(traffic, canary=Canary(release="r2", against="r1", share=0.25)))
+    assert ask("POST /v1/canary/hold", {})["held"]
+    assert not ask("POST /v1/canary/hold", {"held": False, "reason": "go on"})["held"]
+    assert ask("POST /v1/canary/abort", {"reason": "enough"})["release"] == "r2"
+    assert [(step["act"], step["reason"]) for step in ask("GET /v1/canary")["steps"]] == [("roll back", "enough")]
+    with pytest.raises(RequestError, match="on trial"):
+        ask("POST /v1/canary/abort", {})
+
+
+def test_experiments_are_begun_and_told(ask):
+    variants = [{"name": "as-is"}, {"name": "bold", "settings": {"scenarios.home.temperature": 0.5}}]
+    assert ask("POST /v1/experiments", {"name": "taste", "variants": variants})["share"] == 0.5
+    assert ask("GET /v1/experiments") == {"running": [], "stopped": []}
+    with pytest.raises(RequestError, match="two of them"):
+        ask("POST /v1/experiments", {"name": "mix", "variants": [*variants, {"name": "more", "settings": {"scenarios.home.n": 3}}], "interleaved": True})

@@ -118,6 +118,14 @@ def test_a_variant_has_its_settings_and_says_them_to_the_log(shop):
     assert shop.arms.of(next(user for user in USERS if shop.arms.of(user).name == "e/as-is")).settings == ""
 
 
+def test_an_interleaved_experiment_is_one_arm_of_both_variants(shop):
+    variants = (Variant(name="a"), Variant(name="b", release=shop.names[1]))
+    shop.share(experiments=(Experiment(name="e", variants=variants, interleaved=True),))
+    arm = next(arm for arm in map(shop.arms.of, USERS) if arm.name == "e/interleaved")
+    assert [engine.parts.release for engine in arm.engine.engines] == shop.names[:2]
+    assert [way["release"] for way in msgspec.json.decode(arm.settings)["interleaved"]] == shop.names[:2]
+
+
 def test_a_variant_that_follows_the_champion_follows_its_promotions(shop):
     shop.share(experiments=(Experiment(name="e", variants=(Variant(name="a"), Variant(name="b", release=shop.names[1]))),))
     shop.store.promote(shop.names[2], "next")

@@ -36,6 +36,8 @@ VERBS: Final = {
     "drift": "what is not as usual in the log, how much and since when",
     "rollback": "put the previous release back in charge",
     "status": "the release in charge and its age, the next training and why, staleness, holds",
+    "canary": "the release that is tried on users: how it stands, hold it where it is, take it away",
+    "experiment": "compare ways to answer on users drawn for it; what was found, at any moment",
     "acknowledge": "say that what alarms say was seen and dealt with, so that what they hold goes on",
     "replay": "run the loop over the past under several policies, or rebuild one answer byte for byte",
     "audit": "recompute served features from the log and count what differs",

@@ -18,8 +18,9 @@ HEADERS: Final = (
     ("cache-control", "no-cache"),
 )
 HTML, CSS, JS = ("text/html; charset=utf-8", "text/css; charset=utf-8", "text/javascript; charset=utf-8")
-SCREENS: Final = {"/": "try.html", "/console/staleness": "staleness.html", "/console/drift": "drift.html", "/console/releases": "releases.html"}
-PARTS: Final = ("base.css", "try.css", "watch.css", "shared.js", "try.js", "staleness.js", "drift.js", "releases.js")
+WATCHED: Final = ("staleness", "drift", "releases", "live", "experiments")
+SCREENS: Final = {"/": "try.html", **{f"/console/{name}": f"{name}.html" for name in WATCHED}}
+PARTS: Final = ("base.css", "try.css", "watch.css", "shared.js", "try.js", *(f"{name}.js" for name in WATCHED))
 FILES: Final = {
     **{path: (name, HTML) for path, name in SCREENS.items()},
     **{f"/console/{name}": (name, CSS if name.endswith(".css") else JS) for name in PARTS},
@@ -41,7 +42,7 @@ def pages() -> dict[str, Page]:
     Example
     -------
     >>> sorted(path for path in pages() if "." not in path)
-    ['/', '/console/drift', '/console/releases', '/console/staleness']
+    ['/', '/console/drift', '/console/experiments', '/console/live', '/console/releases', '/console/staleness']
     """
     folder = resources.files("vernal.console")
     return {path: Page(folder.joinpath(name).read_bytes(), media) for path, (name, media) in FILES.items()}

@@ -87,6 +87,7 @@ class Slate(msgspec.Struct, array_like=True, frozen=True, gc=False):
     segment: str = ""  # the value of the first attribute that the user chooses most; empty: nothing is known of them
     settings: str = ""  # of an experiment: the settings that were others, as a JSON object of key -> value
     failed: int = 0  # attempts at it that threw
+    teams: bytes = b""  # (k,) uint8, of an interleaved slate: which of two rankings put each item there
 
     @property
     def q(self) -> str:

@@ -69,6 +69,7 @@ class Ranked(NamedTuple):
     item_offset: int  # newest log offset in the live table
     user_offset: int  # newest log offset in the user's state
     segment: str = ""  # the value of the first attribute that the user chooses most
+    teams: bytes = b""  # (k,) uint8, of an interleaved slate: which of two rankings put each item there
 
 
 class Asked(NamedTuple):

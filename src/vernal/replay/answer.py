@@ -6,7 +6,7 @@ field. State is folded from the log by the stream worker that serving runs, so t
 
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -31,9 +31,10 @@ from vernal.retrieval.lexical import Lexical
 from vernal.retrieval.matching import TextFinder
 from vernal.serving.answers import Making, slate_answer, slate_record
 from vernal.serving.following import AT_ONCE, Meaning
+from vernal.serving.interleaved import Interleaved
 from vernal.serving.messages import SlateAnswer
 from vernal.serving.texts import TextFold
-from vernal.serving.traffic import HOLDOUT
+from vernal.serving.traffic import HOLDOUT, INTERLEAVED
 from vernal.terms import US_PER_S
 from vernal.testing.memory import MemoryState
 
@@ -103,17 +104,24 @@ def answered(space: ReplaySpace, slate: Slate, release: str | None, folder: Path
         parts = Parts.of(opened, space.plan) if opened else Parts()
         request = msgspec.json.decode(slate.request, type=Request)
         found = finder(space, slate, past, opened, worker, folder) if slate.q else None
-        recommender = of_arm(Recommender(parts, space.plan, space.settings, found), slate)
+        recommender = of_arm(space, Recommender(parts, space.plan, space.settings, found), slate)
         return recommender.recommend(request, user, worker.items.live, slate.time, slate.seed, Budget(best=Rung(slate.rung)))
     finally:
         worker.close()
 
 
-def of_arm(recommender: Recommender, slate: Slate) -> Recommender:
-    """The recommender as it answers in the arm of a slate."""
+def of_arm(space: ReplaySpace, recommender: Recommender, slate: Slate) -> Recommender | Interleaved:
+    """The recommender as it answers in the arm of a slate; each release of an interleaved one finds texts as the first does."""
     if slate.arm == HOLDOUT:
         return recommender.impersonal()
-    return recommender.under(changed(recommender.settings, msgspec.json.decode(slate.settings))) if slate.settings else recommender
+    other: dict[str, Any] = msgspec.json.decode(slate.settings) if slate.settings else {}
+    if INTERLEAVED not in other:
+        return recommender.under(changed(recommender.settings, other)) if other else recommender
+    names = [way["release"] for way in other[INTERLEAVED]]
+    parts = [Parts.of(space.releases.open(name), space.plan) if name else Parts() for name in names]
+    settings = [changed(recommender.settings, way["settings"]) for way in other[INTERLEAVED]]
+    one, two = (Recommender(part, space.plan, under, recommender.finder) for part, under in zip(parts, settings, strict=True))
+    return Interleaved(one, two)
 
 
 def finder(space: ReplaySpace, slate: Slate, past: PastLog, release: Release | None, worker: StreamWorker, folder: Path) -> TextFinder:

@@ -37,7 +37,9 @@ from vernal.rollout.backtests import Backtested, answered
 from vernal.rollout.certificate import Certificate, Check, Keys, opened_gate, signed, verified, written
 from vernal.rollout.checks import Pair
 from vernal.rollout.ports import RolloutSpace
+from vernal.rollout.shares import traffic_of
 from vernal.rollout.slices import LEAST, slices
+from vernal.serving.traffic import releases_of
 from vernal.terms import US_PER_S
 from vernal.training.snapshot import Snapshot
 from vernal.training.train import refitted
@@ -125,7 +127,7 @@ def promote(space: RolloutSpace, name: str, reason: str, *, by: str = "the gate"
         written(replace(certificate, verdict="overridden", by=by, reason=f"{in_spite} (the gate: {certificate.reason})"), store.root / name, keys_of(space))
     store.admit(name)
     promotion = store.promote(name, f"{reason}, in spite of the gate: {in_spite}" if in_spite else reason, after=last.number if last else 0)
-    store.prune(space.settings.training.keep)
+    store.prune(space.settings.training.keep, *releases_of(traffic_of(space)))
     return promotion
 
 

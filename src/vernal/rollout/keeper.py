@@ -7,7 +7,7 @@ dies at any step goes on from its files. It knows nothing of processes, threads 
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -18,12 +18,17 @@ from vernal.monitoring.watchman import Watchman
 from vernal.release import Manifest
 from vernal.rollout.acknowledging import asks
 from vernal.rollout.certificate import Certificate
+from vernal.rollout.experiments import Comparing
 from vernal.rollout.gate import certificate_of, judge, promote
+from vernal.rollout.mirroring import MirrorSpace
 from vernal.rollout.policy import BUDGET_S, Act, Decision, Facts, decide
 from vernal.rollout.ports import RolloutSpace
 from vernal.rollout.records import FOLDER, Training, decisions_of, trainings, trainings_of
 from vernal.rollout.rescoring import Rescoring
+from vernal.rollout.shares import traffic_of
 from vernal.rollout.staleness import Ledger, Standing, standing
+from vernal.rollout.trying import Trying
+from vernal.serving.traffic import releases_of
 from vernal.serving.upkeep import OUTCOMES, Upkeep, write_upkeep
 from vernal.terms import US_PER_S
 from vernal.training.ports import Outcome, Tracker, Untracked
@@ -79,16 +84,18 @@ class Keeper:
     ----------
     hands : what trains
     tracker : told of every training that ended
+    mirror : the space, where somebody serves from it: a release on trial is compared there before users see it
 
     One keeper at a time may look at a space.
     """
 
-    def __init__(self, space: RolloutSpace, hands: Hands, tracker: Tracker | None = None) -> None:
+    def __init__(self, space: RolloutSpace, hands: Hands, tracker: Tracker | None = None, mirror: MirrorSpace | None = None) -> None:
         self.space, self.hands, self.tracker = space, hands, tracker or Untracked()
         self.decisions, self.lines = decisions_of(space.data), trainings_of(space.data)
         self.trainings = trainings(self.lines)
         self.watchman = Watchman(space, space.data / "monitoring")
         self.rescoring = Rescoring(space, Ledger(space.data / FOLDER / "scores.jsonl"))
+        self.trying, self.comparing = Trying(space, mirror), Comparing(space)
         self.arrivals: dict[int, Arrivals] = {}
         self.last: Decision | None = None  # written down
         self.back_at: int | None = None  # when the clock was found to have gone back, last
@@ -107,8 +114,10 @@ class Keeper:
             self.watchman.acknowledge(asked.by, asked.note, usual=asked.usual)
             file.unlink()
         self.settle()
+        self.attend()
         self.watchman.step(now)
         self.rescoring.step(now)
+        self.comparing.step(now)
         stands = self.standing(now)
         facts = self.facts(now, stands)
         decision = self.noted(decide(facts, self.space.settings.rollout))
@@ -144,20 +153,40 @@ class Keeper:
         ended = self.hands.finished()
         if ended is None and self.hands.running:
             return
-        known = {other.release for other in self.trainings if other.release and other.outcome != "running"}
+        known = {other.release for other in self.trainings if other.release and other.at != training.at}
         if ended is None or ended.release in known:  # a word that is older than this training
             ended = Ended(problem="The trainer died without a word.")
         outcome, note = self.outcome(training, ended)
-        now = self.space.clock.now()
-        self.write(msgspec.structs.replace(training, ended_at=now, release=ended.release, outcome=outcome, note=note))
-        self.tracker.record(run_of(self.space.releases, ended.release, self.space.settings, training.at, now, outcome, training.reason, note))
-        self.space.releases.prune(self.space.settings.training.keep)
+        if outcome == "on trial":
+            self.write(msgspec.structs.replace(training, release=ended.release, outcome=outcome, note=note))
+            self.attend()
+        else:
+            self.closed(msgspec.structs.replace(training, release=ended.release), outcome, note)
 
-    def outcome(self, training: Training, ended: Ended) -> tuple[Outcome, str]:
+    def closed(self, training: Training, outcome: Outcome, note: str) -> None:
+        """The end of a training is written down, and told."""
+        now = self.space.clock.now()
+        self.write(msgspec.structs.replace(training, ended_at=now, outcome=outcome, note=note))
+        self.tracker.record(run_of(self.space.releases, training.release, self.space.settings, training.at, now, outcome, training.reason, note))
+        self.space.releases.prune(self.space.settings.training.keep, *releases_of(traffic_of(self.space)))
+
+    def attend(self) -> None:
+        """One look at the release on trial, if there is one; a trial that is over ends its training."""
+        self.trying.look(self.holds())
+        training = self.trainings[-1] if self.trainings else None
+        if training is None or training.outcome != "on trial" or self.trying.running:
+            return
+        step, promoted = self.trying.ended(training.release), self.space.releases.champion() == training.release
+        self.closed(training, "promoted" if promoted else "rolled back", step.reason if step else "Its trial ended without a word.")
+
+    def outcome(self, training: Training, ended: Ended) -> tuple[Outcome | Literal["on trial"], str]:
         """What becomes of what a training made, and why; a judgement that a kill cut short is made again."""
         releases, name = self.space.releases, ended.release
         if ended.problem:
             return "failed", ended.problem
+        canary = traffic_of(self.space).canary
+        if canary is not None and canary.release == name:
+            return "on trial", training.note
         if releases.champion() == name:
             return "promoted", training.note
         if training.judged == MOST_JUDGED:
@@ -166,6 +195,8 @@ class Keeper:
         try:
             certificate = self.judged(name)
             if certificate.verdict == "passed" and self.space.settings.rollout.mode == "automatic":
+                if self.tried(certificate, training.reason):
+                    return "on trial", certificate.reason
                 promote(self.space, name, training.reason)  # refused where somebody put another one in charge meanwhile
         except VernalError as error:
             return "failed", error.sentence().replace("\n", " ")
@@ -174,6 +205,14 @@ class Keeper:
         if self.space.settings.rollout.mode != "automatic":
             return "proposed", f"rollout.mode is {self.space.settings.rollout.mode}; `vernal promote {name}` puts it in charge."
         return "promoted", certificate.reason
+
+    def tried(self, certificate: Certificate, reason: str) -> bool:
+        """Puts a release on trial, where there is one to try it against: the one it was judged against."""
+        against = self.space.releases.champion()
+        if not against or certificate.against != against or not self.space.settings.rollout.canary_steps:
+            return False
+        self.trying.begin(certificate.release, against, reason)
+        return True
 
     def judged(self, name: str) -> Certificate:
         """The verdict on a release: the trainer's, unless something came up meanwhile that it did not know."""
@@ -209,6 +248,7 @@ class Keeper:
             trainings_in_budget_window=sum(training.at > now - BUDGET_S * US_PER_S for training in self.trainings),
             follow_ups=self.last.follow_ups if self.last else (),
             training=self.hands.running,
+            on_trial=self.trainings[-1].release if self.trainings and self.trainings[-1].outcome == "on trial" else "",
             training_cost_s=self.took_s() or 0.0,
             new_events=self.after(newest).n,
         )

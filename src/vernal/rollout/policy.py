@@ -47,6 +47,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     trainings_in_budget_window: int = 0  # begun in the last BUDGET_S
     follow_ups: tuple[int, ...] = ()  # trainings still owed to a jump, earliest first
     training: bool = False  # one is running
+    on_trial: str = ""  # a release that is tried on users
     training_cost_s: float = 0.0  # what the last one took
     new_events: int = 1  # received since last_training_at
 
@@ -83,12 +84,14 @@ class Look:
         self.owed = (self.now, *sorted(self.now + us(text) for text in rollout.follow_ups)) if self.jumped else facts.follow_ups
 
     def decision(self) -> Decision:
-        """The first rule that applies: off, running, held, nothing new, the age limit, then whatever brings training forward."""
+        """The first rule that applies: off, running, on trial, held, nothing new, the age limit, then whatever brings training forward."""
         facts = self.facts
         if self.rollout.mode == "off":
             return self.said(Act.WAIT, "Training by itself is switched off (rollout.mode).")
         if facts.training:
             return self.said(Act.WAIT, "A training is running.")
+        if facts.on_trial:
+            return self.said(Act.WAIT, f"{facts.on_trial} is being tried on users.")
         if facts.holds:
             return self.said(Act.HOLD, f"Held until data quality is acknowledged: {facts.holds[0]}")
         if facts.new_events <= 0 and facts.last_training_at is not None:

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -23,6 +24,7 @@ from vernal.config import duration_s
 from vernal.errors import StateError, VernalError
 from vernal.rollout.gate import judge
 from vernal.rollout.keeper import Ended, Keeper
+from vernal.rollout.mirroring import MirrorSpace
 from vernal.rollout.ports import RolloutSpace
 from vernal.serving.children import Child, stand_last
 from vernal.training.ports import Tracker
@@ -32,10 +34,11 @@ from vernal.training.train import train
 KEEPER: Final = "keeper"
 TRAINER: Final = "trainer"
 OFTEN_S: Final = 600.0  # who trains as often as this has a trainer standing by, with its libraries loaded
+TRIAL_S: Final = 1.0  # between two looks at a release on trial
 log = logging.getLogger("vernal.rollout")
 
 
-class Place(RolloutSpace, Protocol):
+class Place(MirrorSpace, Protocol):
     """A space whose roles are locked; `app.Workspace` is one."""
 
     @property
@@ -56,13 +59,17 @@ def keep(place: Place, child: Child, trainer: list[str]) -> None:
     often = duration_s(place.settings.rollout.cadence) <= OFTEN_S
     with place.exclusive(KEEPER):
         hands = TrainerProcess(place, child, trainer)
-        keeper = Keeper(place, hands, place.tracker)
+        keeper = Keeper(place, hands, place.tracker, place)
         child.say_ready()
         while True:
             look(keeper)
             if often:
                 hands.stand_by()
-            child.orphaned(pause, *hands.ends)
+            until = time.monotonic() + pause
+            while keeper.trying.running and time.monotonic() < until:
+                child.orphaned(TRIAL_S)
+                attend(keeper)
+            child.orphaned(max(0.0, until - time.monotonic()), *hands.ends)
 
 
 def look(keeper: Keeper) -> None:
@@ -72,6 +79,14 @@ def look(keeper: Keeper) -> None:
         log.info("%s: %s", decision.act, decision.reason)
     except (VernalError, OSError) as error:
         log.error("not looked: %s", error)
+
+
+def attend(keeper: Keeper) -> None:
+    """One look at the release on trial; what cannot be done now is said, and tried again at the next."""
+    try:
+        keeper.attend()
+    except (VernalError, OSError) as error:
+        log.error("trial not looked at: %s", error)
 
 
 def train_once(place: Place, child: Child, rehearse: Callable[[], object]) -> None:

@@ -67,7 +67,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
 
     at: int  # UTC us, when it began
     reason: str
-    outcome: Literal["running", "promoted", "proposed", "refused", "failed"] = "running"
+    outcome: Literal["running", "on trial", "promoted", "rolled back", "proposed", "refused", "failed"] = "running"
     ended_at: int = 0
     release: str = ""
     note: str = ""  # what the gate said, or why it failed

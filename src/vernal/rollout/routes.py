@@ -14,12 +14,18 @@ from vernal.errors import RequestError
 from vernal.monitoring.drift import DriftReport
 from vernal.monitoring.watchman import Watchman
 from vernal.rollout.acknowledging import Acknowledgement, ask
+from vernal.rollout.experiments import Asked, Comparison, read_comparisons, results_of, start, stop
 from vernal.rollout.gate import promote
 from vernal.rollout.ports import RolloutSpace
+from vernal.rollout.shares import traffic_of
 from vernal.rollout.status import Status, status_of
+from vernal.rollout.trying import Look, Step, abort, hold, read_look, steps_of
 from vernal.serving.routes import Act, Answer, Call, Route, answer
+from vernal.serving.traffic import Canary, Experiment
 
 MONITORING = "monitoring"
+ADMINISTRATOR = "an administrator over HTTP"
+STEPS = 50  # newest of what happened that are told
 Body = TypeVar("Body")
 
 
@@ -34,6 +40,25 @@ class PromoteAnswer(msgspec.Struct, frozen=True):
     number: int
 
 
+class ReasonRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    reason: Annotated[str, Meta(description="kept with the change", max_length=500)] = "asked for over HTTP"
+
+
+class HoldRequest(ReasonRequest, frozen=True, forbid_unknown_fields=True):
+    held: Annotated[bool, Meta(description="false lets the keeper go on")] = True
+
+
+class CanaryAnswer(msgspec.Struct, frozen=True):
+    canary: Annotated[Canary | None, Meta(description="what is on trial now")]
+    look: Annotated[Look | None, Meta(description="what the last look at the newest one saw")]
+    steps: Annotated[list[Step], Meta(description="what happened, newest last")]
+
+
+class ExperimentsAnswer(msgspec.Struct, frozen=True):
+    running: Annotated[list[Comparison], Meta(description="as the keeper saw them last; `holdout` is the uplift over the best non-personalised list")]
+    stopped: list[Comparison]
+
+
 class AcknowledgeAnswer(msgspec.Struct, frozen=True):
     standing: Annotated[int, Meta(description="alarms that stood; the keeper takes the word at its next look")]
 
@@ -43,11 +68,23 @@ def rollout_routes(space: RolloutSpace) -> list[Route]:
     status = threaded(lambda _: status_of(space))
     drifted = threaded(lambda _: Watchman(space, space.data / MONITORING).report())
     promoted = threaded(lambda call: put_in_charge(space, call))
+    tried = threaded(lambda _: CanaryAnswer(traffic_of(space).canary, read_look(space.data), steps_of(space.data).all(STEPS)))
+    holding = threaded(lambda call: held(space, call))
+    aborted = threaded(lambda call: abort(space, ADMINISTRATOR, body_of(call, ReasonRequest).reason))
+    found = threaded(lambda _: ExperimentsAnswer(read_comparisons(space.data), results_of(space.data).all(STEPS)))
+    begun = threaded(lambda call: start(space, ADMINISTRATOR, body_of(call, Asked)))
+    stopped = threaded(lambda call: stop(space, ADMINISTRATOR, call.parts[0]))
     seen = threaded(lambda call: acknowledged(space, call))
     return [
         Route("GET", "/v1/status", "serve", status, "How it stands: the release in charge, the next training and why, staleness, holds.", answers=Status),
         Route("GET", "/v1/drift", "serve", drifted, "What is not as usual, how much and since when; or how much the silence says.", answers=DriftReport),
         Route("POST", "/v1/promote", "admin", promoted, "Puts a release that passed the gate in charge.", body=PromoteRequest, answers=PromoteAnswer),
+        Route("GET", "/v1/canary", "serve", tried, "The release on trial: who meets it, what the last look saw, every step so far.", answers=CanaryAnswer),
+        Route("POST", "/v1/canary/hold", "admin", holding, "Keeps the share of the release on trial, or lets it go on.", body=HoldRequest, answers=Canary),
+        Route("POST", "/v1/canary/abort", "admin", aborted, "Takes the release on trial away from everybody.", body=ReasonRequest, answers=Canary),
+        Route("GET", "/v1/experiments", "serve", found, "The holdout's uplift and every experiment, with intervals.", answers=ExperimentsAnswer),
+        Route("POST", "/v1/experiments", "admin", begun, "Begins an experiment.", body=Asked, answers=Experiment),
+        Route("POST", "/v1/experiments/{name}/stop", "admin", stopped, "Ends an experiment, and keeps what it found.", answers=Comparison),
         Route("POST", "/v1/acknowledge", "admin", seen, "Says that alarms were seen and dealt with.", body=Acknowledgement, answers=AcknowledgeAnswer),
     ]
 
@@ -64,8 +101,13 @@ def threaded(made: Callable[[Call], Any]) -> Act:
 def put_in_charge(space: RolloutSpace, call: Call) -> PromoteAnswer:
     asked = body_of(call, PromoteRequest)
     before = space.releases.champion() or ""
-    promotion = promote(space, asked.release, asked.reason, by="an administrator over HTTP")
+    promotion = promote(space, asked.release, asked.reason, by=ADMINISTRATOR)
     return PromoteAnswer(before, promotion.release, promotion.number)
+
+
+def held(space: RolloutSpace, call: Call) -> Canary:
+    asked = body_of(call, HoldRequest)
+    return hold(space, ADMINISTRATOR, asked.reason, held=asked.held)
 
 
 def acknowledged(space: RolloutSpace, call: Call) -> AcknowledgeAnswer:
@@ -79,6 +121,6 @@ def acknowledged(space: RolloutSpace, call: Call) -> AcknowledgeAnswer:
 
 def body_of(call: Call, kind: type[Body]) -> Body:
     try:
-        return msgspec.json.decode(call.body, type=kind)
+        return msgspec.json.decode(call.body or b"{}", type=kind)
     except msgspec.DecodeError as error:
         raise RequestError.invalid("body", str(error), "a body as /docs describes it") from None

@@ -48,7 +48,7 @@ class Trained(msgspec.Struct, frozen=True):
 
     at: str
     reason: str
-    outcome: Annotated[str, about("running, promoted, proposed, refused or failed")]
+    outcome: Annotated[str, about("running, on trial, promoted, rolled back, proposed, refused or failed")]
     took_s: float | None
     release: str
     note: Annotated[str, about("what the gate said, or what failed")]

@@ -72,4 +72,5 @@ def slate_record(ranked: Ranked, request: Request, rec_id: str, now_us: int, too
         segment=ranked.segment,
         settings=making.settings,
         failed=making.failed,
+        teams=ranked.teams,
     )

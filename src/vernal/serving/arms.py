@@ -17,7 +17,8 @@ from vernal.config import Rollout, changed
 from vernal.errors import VernalError
 from vernal.ranking.recommender import Recommender
 from vernal.serving.champion import Champion
-from vernal.serving.traffic import CANARY, CHAMPION, FILE, HOLDOUT, Split, Traffic, Variant, read_traffic
+from vernal.serving.interleaved import Interleaved
+from vernal.serving.traffic import CANARY, CHAMPION, FILE, HOLDOUT, INTERLEAVED, Experiment, Split, Traffic, Variant, read_traffic, releases_of
 
 LOOK_S: Final = 0.2
 log = logging.getLogger("vernal.serving")
@@ -27,7 +28,7 @@ class Arm(NamedTuple):
     """One way to answer."""
 
     name: str
-    engine: Recommender
+    engine: Recommender | Interleaved
     settings: str = ""  # what the slate log keeps of settings that are others
 
 
@@ -75,7 +76,7 @@ class Arms:
         if stamp != self.stamp:
             self.stamp = stamp
             self.read()
-        self.champion.wanted = {name for name in releases_of(self.traffic) if name}
+        self.champion.wanted = {*releases_of(self.traffic)}
         self.champion.forget()
         arms = {arm.name: arm for arm in self.arms()}
         self.standing = Standing(Split(self.traffic), arms, self.champion.current)
@@ -95,8 +96,11 @@ class Arms:
         if self.traffic.canary is not None:
             yield from self.opened(CANARY, Variant(name=CANARY, release=self.traffic.canary.release))
         for experiment in self.traffic.experiments:
-            for variant, name in zip(experiment.variants, experiment.arms, strict=False):
-                yield from self.opened(name, variant)
+            if experiment.interleaved:
+                yield from self.interleaved(experiment)
+            else:
+                for variant, name in zip(experiment.variants, experiment.arms, strict=True):
+                    yield from self.opened(name, variant)
 
     def opened(self, name: str, variant: Variant) -> Iterator[Arm]:
         try:
@@ -105,6 +109,13 @@ class Arms:
             yield Arm(name, engine.under(changed(engine.settings, variant.settings)) if settings else engine, settings)
         except VernalError as error:
             self.champion.troubled(f"arm {name}: {error}")
+
+    def interleaved(self, experiment: Experiment) -> Iterator[Arm]:
+        """One arm of two variants; what the log keeps names both releases, whichever was in charge."""
+        teams = [arm.engine for variant in experiment.variants for arm in self.opened(experiment.name, variant)]
+        if len(teams) == 2 and isinstance(teams[0], Recommender) and isinstance(teams[1], Recommender):
+            ways = [{"release": team.parts.release, "settings": way.settings} for team, way in zip(teams, experiment.variants, strict=True)]
+            yield Arm(experiment.arms[0], Interleaved(teams[0], teams[1]), msgspec.json.encode({INTERLEAVED: ways}).decode())
 
     def watch(self) -> threading.Thread:
         """Looks every `LOOK_S` on a thread of its own, until closed."""
@@ -121,11 +132,3 @@ class Arms:
 
     def close(self) -> None:
         self.closing.set()
-
-
-def releases_of(traffic: Traffic) -> Iterator[str]:
-    """Releases that arms answer from."""
-    if traffic.canary is not None:
-        yield traffic.canary.release
-    for experiment in traffic.experiments:
-        yield from (variant.release for variant in experiment.variants)

@@ -19,6 +19,7 @@ from vernal.ranking.recommender import Ranked, Recommender
 from vernal.ranking.request import Request
 from vernal.serving.answers import Making, slate_answer, slate_record
 from vernal.serving.catalogue import not_found
+from vernal.serving.interleaved import Interleaved
 from vernal.serving.messages import SlateAnswer
 from vernal.serving.routes import Answer, Call, Route
 from vernal.serving.service import Service
@@ -107,7 +108,7 @@ def state_of(service: Service, user: str, now: int) -> UserState | None:
 
 
 def ranked_at_any_rung(
-    service: Service, recommender: Recommender, request: Request, user: UserState | None, now: int, seed: int, budget: Budget
+    service: Service, recommender: Recommender | Interleaved, request: Request, user: UserState | None, now: int, seed: int, budget: Budget
 ) -> tuple[Ranked, int]:
     """The best slate that can be made, and how often the pipeline threw: it is tried again from a lower rung on."""
     failed = 0

@@ -138,6 +138,14 @@ def arm_of(traffic: Traffic, who: str) -> str:
     return Split(traffic).arm(who)
 
 
+def releases_of(traffic: Traffic) -> Iterator[str]:
+    """Releases that arms answer from."""
+    if traffic.canary is not None:
+        yield traffic.canary.release
+    for experiment in traffic.experiments:
+        yield from (variant.release for variant in experiment.variants if variant.release)
+
+
 def read_traffic(data: Path, rollout: Rollout) -> Traffic:
     """How traffic is shared out now. The share of the holdout is that of the settings; where nobody judges a canary, there is none.
 

@@ -10,7 +10,7 @@ import msgspec
 
 FILE = Path("rollout") / "status.json"
 SEVERITIES = ("P1", "P2", "P3")  # of alarms: page, look today, digest
-OUTCOMES = ("promoted", "proposed", "refused", "failed")  # of trainings
+OUTCOMES = ("promoted", "rolled back", "proposed", "refused", "failed")  # of trainings
 
 
 class Upkeep(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,10 +32,14 @@ class Upkeep(msgspec.Struct, frozen=True, kw_only=True):
 
 def write_upkeep(data: Path, upkeep: Upkeep) -> None:
     """Replaces the file whole: a reader sees the old one or the new one."""
-    file = data / FILE
+    replaced(data / FILE, upkeep)
+
+
+def replaced(file: Path, content: msgspec.Struct) -> None:
+    """Puts JSON in a file's place, whole."""
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_suffix(".tmp")
-    fresh.write_bytes(msgspec.json.encode(upkeep))
+    fresh.write_bytes(msgspec.json.encode(content))
     os.replace(fresh, file)
 
 

@@ -16,7 +16,7 @@ from vernal.memo import Memo
 from vernal.release import ReleaseStore
 from vernal.retrieval.encoders import Encoder
 
-Outcome = Literal["promoted", "proposed", "refused", "failed"]
+Outcome = Literal["promoted", "rolled back", "proposed", "refused", "failed"]
 Progress = Callable[[str, int, int], None]  # (stage, done, total)
 
 
