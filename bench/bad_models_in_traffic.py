@@ -50,12 +50,12 @@ from vernal.training.train import train
 NAME = "bad_models_in_traffic"
 SEEDS = (11, 12, 13)
 SCALE = Scale(people=20_000, items=800)
-PER_S, LONGEST_S, K = 1_000, 120, 10
+PER_S, LONGEST_S, K = 1_000, 60, 10
 YOUNG, OLD = 14, 35  # days after which the stale release and the one in charge were trained
 VISITS, REQUESTS = 3_000, 1_000  # a day, while the world grows up
 TIMES = 300  # as many trees: more than ten times the CPU of a request
 KINDS = ("random", "inverted", "10x slower", "stale", "one segment broken")
-GOOD, GOOD_S = "good", 90  # the release in charge once more: nothing may speak against it
+GOOD, GOOD_S = "good", 75  # the release in charge once more: nothing may speak against it
 SEEN = ("random", "inverted", "stale", "one segment broken")  # tried without the stage that nobody sees too
 DAY_US = DAY_S * US_PER_S
 

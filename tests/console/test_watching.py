@@ -4,6 +4,7 @@ import re
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from playwright.sync_api import expect
 
 from vernal.app import Workspace
@@ -11,7 +12,10 @@ from vernal.cli import main
 from vernal.clock import SystemClock
 from vernal.events.schema import Kind
 from vernal.monitoring.watchman import Watchman
+from vernal.rollout.experiments import Compared, Comparison, Comparisons, Point
+from vernal.rollout.shares import changed
 from vernal.serving.keys import Keys
+from vernal.serving.traffic import Canary
 from vernal.terms import DAY_S, US_PER_S
 from vernal.testing.village import START_US, village_events, village_items
 
@@ -29,7 +33,7 @@ attributes = ["kind"]
 [rollout]
 mode = "off"
 """
-WATCHING = ("/console/staleness", "/console/drift", "/console/releases")
+WATCHING = ("/console/staleness", "/console/drift", "/console/releases", "/console/live", "/console/experiments")
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +106,38 @@ def test_a_rollback_and_a_promotion_are_asked_for_twice_and_done_with_keys_alone
     with Workspace.open(own_shop / "vernal.toml") as workspace:
         assert [promotion.reason for promotion in workspace.releases.promotions()][-2] == "worse on Tuesdays"
         assert workspace.releases.champion() == charge
+
+
+def test_a_trial_is_seen_held_and_aborted_on_the_live_page(tab, address, own_shop, two_releases):
+    old, new = two_releases
+    with Workspace.open(own_shop / "vernal.toml") as workspace:
+        canary = Canary(release=old, against=new, share=0.25, begun_at=workspace.clock.now(), reason="it was trained.")
+        changed(workspace, "test", "on trial", lambda traffic: replace(traffic, canary=canary))
+    page = opened(tab, address, "/console/live")
+    expect(page.locator("#trial")).to_contain_text(f"{old}25 % of users meet it.")
+    page.get_by_role("button", name="Hold").click()
+    let_in(page, own_shop)
+    page.get_by_role("button", name="Hold").click()
+    expect(page.locator("#trial")).to_contain_text("held by a person")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Abort").click()
+    expect(page.locator("#trial")).to_contain_text("nothing")
+    expect(page.locator("#steps")).to_contain_text("aborted on the page")
+
+
+def test_a_comparison_is_drawn_as_its_interval_narrows(tab, address, own_shop):
+    past = [Point("2026-01-01T00:00:00Z", 10**k, 0.1, 0.1 - 1 / k, 0.1 + 1 / k) for k in range(3, 7)]
+    arms = [
+        Compared(arm="holdout", users=10, shown=100, clicks=5, rate=0.05),
+        Compared(arm="champion", users=90, shown=900, clicks=60, rate=0.067, value=0.1, low=-0.07, high=0.27, past=past),
+    ]
+    found = Comparison(name="holdout", since="2026-01-01T00:00:00Z", until="2026-01-02T00:00:00Z", arms=arms, sentence="not yet told from", left_out="")
+    (own_shop / "data" / "rollout").mkdir(exist_ok=True)
+    (own_shop / "data" / "rollout" / "comparisons.json").write_bytes(msgspec.json.encode(Comparisons([found])))
+    page = opened(tab, address, "/console/experiments")
+    expect(page.locator("[data-experiment=holdout]")).to_contain_text("+10 % [-7 %, +27 %]")
+    expect(page.get_by_role("img", name="champion: the interval narrowed to +10 % [-7 %, +27 %]")).to_be_visible()
+    expect(opened(tab, address, "/console/live").locator("#uplift")).to_contain_text("between -7 % and +27 %")
 
 
 @pytest.mark.parametrize("path", WATCHING)

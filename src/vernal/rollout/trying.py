@@ -123,12 +123,13 @@ class Trying:
         if champion != canary.against:
             return Verdict(act="roll back", share=0.0, reason=f"{champion or 'nothing'} is in charge meanwhile, and it was tried against {canary.against}")
         try:
-            ours, theirs = (self.space.releases.admit(name, verify=False).manifest.lineage for name in (canary.release, canary.against))
+            ours, theirs = (self.space.releases.manifest(name).lineage for name in (canary.release, canary.against))
+            if ours.log_to < theirs.log_to:
+                late = f"it knows the log up to {rfc3339(ours.as_of)}, {canary.against} up to {rfc3339(theirs.as_of)}"
+                return Verdict(act="roll back", share=0.0, reason=f"it is stale: {late}")
+            self.space.releases.admit(canary.release, verify=False)
         except VernalError as error:
             return Verdict(act="roll back", share=0.0, reason=error.sentence().replace("\n", " "))
-        if ours.log_to < theirs.log_to:
-            late = f"it knows the log up to {rfc3339(ours.as_of)}, {canary.against} up to {rfc3339(theirs.as_of)}"
-            return Verdict(act="roll back", share=0.0, reason=f"it is stale: {late}")
         return None
 
     def allowed(self, canary: Canary, verdict: Verdict, holds: tuple[str, ...]) -> Verdict:
