@@ -103,6 +103,7 @@ def test_before_anything_was_watched_the_drift_report_is_empty(ask):
 def test_what_is_on_trial_is_told_held_and_aborted(ask, space):
     assert ask("GET /v1/canary") == {"canary": None, "look": None, "steps": []}
     changed(space, "test", "on trial", lambda traffic: replace(traffic, canary=Canary(release="r2", against="r1", share=0.25)))
+    assert ask("GET /v1/status")["on_trial"].startswith("r2, met by 25 % of users")
     assert ask("POST /v1/canary/hold", {})["held"]
     assert not ask("POST /v1/canary/hold", {"held": False, "reason": "go on"})["held"]
     assert ask("POST /v1/canary/abort", {"reason": "enough"})["release"] == "r2"

@@ -34,6 +34,8 @@ def told(status: Status) -> dict[str, str]:
     found["in charge"] = f"{charge.name} since {charge.since}: {charge.reason}" if charge else "no release yet; run `vernal train`"
     if charge:
         found["age"] = f"{charge.age_s / 3_600:.1f} h: it knows everything until {charge.knows_until}" if charge.age_s else "nothing came that it does not know"
+    if status.on_trial:
+        found["on trial"] = f"{status.on_trial}; `vernal canary status` tells more"
     found["looked"] = status.looked or f"never; rollout.mode is {status.mode}, and looks are made while `vernal serve` runs"
     if status.next_training:
         found["next"] = f"a training at {status.next_training} if nothing happens: {status.next_reason}"

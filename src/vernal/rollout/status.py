@@ -12,6 +12,7 @@ from vernal.events.schema import Kind
 from vernal.monitoring.watchman import Watchman
 from vernal.rollout.ports import RolloutSpace
 from vernal.rollout.records import Training, decisions_of, trainings, trainings_of
+from vernal.rollout.shares import traffic_of
 from vernal.serving.times import rfc3339
 from vernal.serving.upkeep import read_upkeep
 from vernal.terms import US_PER_S
@@ -65,6 +66,7 @@ class Status(msgspec.Struct, frozen=True):
     at: str
     mode: Annotated[str, about("rollout.mode")]
     in_charge: InCharge | None
+    on_trial: Annotated[str, about("the release on trial and who meets it; empty = none")]
     looked: Annotated[str, about("when the keeper looked last; empty = never")]
     next_training: Annotated[str, about("when the next training is expected if nothing happens; empty = not known")]
     next_reason: str
@@ -83,6 +85,7 @@ def status_of(space: RolloutSpace) -> Status:
         at=rfc3339(now),
         mode=space.settings.rollout.mode,
         in_charge=in_charge(space, now),
+        on_trial=on_trial(space),
         looked=rfc3339(upkeep.at) if upkeep else "",
         next_training=rfc3339(upkeep.next_at) if upkeep and upkeep.next_at else "",
         next_reason=last.next_reason if last else "",
@@ -91,6 +94,13 @@ def status_of(space: RolloutSpace) -> Status:
         decisions=[Said(rfc3339(d.at), d.act, d.reason, d.cost_of_waiting, d.cost_of_training) for d in reversed(said[-SHOWN:])],
         trainings=[trained(t) for t in reversed(trainings(trainings_of(space.data))[-SHOWN:])],
     )
+
+
+def on_trial(space: RolloutSpace) -> str:
+    canary = traffic_of(space).canary
+    if canary is None:
+        return ""
+    return f"{canary.release}, met by {100 * canary.share:g} % of users since {rfc3339(canary.step_at)}" + (", held by a person" if canary.held else "")
 
 
 def in_charge(space: RolloutSpace, now: int) -> InCharge | None:
