@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import socket
 import sys
@@ -43,6 +44,7 @@ from vernal.serving.warming import warmed
 
 KEEP_ALIVE_S = 75
 DRAIN_S = 10
+AFTER_ANSWERS = 5  # priority of the stream worker: a third of what answers get while both want a core, so a batch of slates holds nobody up
 IDLE_S = 0.02  # between two looks of a stream worker whom nobody rings, as another process that appends does not
 SWITCH_S = 0.0005  # longest that a thread which appends keeps the interpreter from the answers
 ROUTES: list[Route] = [*ingest.ROUTES, *recommending.ROUTES, *searching.ROUTES, *catalogue.ROUTES, *operations.ROUTES, *segment.ROUTES, *gorse.ROUTES]
@@ -77,6 +79,8 @@ def fold_until_stopped(workspace: Workspace, child: Child) -> None:
         gc.collect()
         gc.freeze()
         child.say_ready()
+        with suppress(OSError, AttributeError):
+            os.setpriority(os.PRIO_PROCESS, 0, AFTER_ANSWERS)
         while not stopping and not child.listened(0 if folding.step() else IDLE_S):
             pass
         folding.catch_up()
