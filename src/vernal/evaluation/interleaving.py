@@ -37,7 +37,7 @@ def drafted(first: Ints, second: Ints, n: int, seed: int) -> Drafted:
     """
     out = Drafted(np.empty(n, np.uint8), np.empty(n, np.int32), np.empty(n, np.float32))
     filled = draft(first, second, np.uint64(seed & 0xFFFFFFFFFFFFFFFF), *out)
-    return Drafted(*(column[:filled] for column in out))
+    return Drafted(out.team[:filled], out.place[:filled], out.chance[:filled])
 
 
 @njit(nogil=True, cache=True)
