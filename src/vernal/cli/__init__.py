@@ -40,6 +40,7 @@ VERBS: Final = {
     "experiment": "compare ways to answer on users drawn for it; what was found, at any moment",
     "acknowledge": "say that what alarms say was seen and dealt with, so that what they hold goes on",
     "replay": "run the loop over the past under several policies, or rebuild one answer byte for byte",
+    "drill": "let something go wrong in a simulated shop, and see what the server makes of it",
     "audit": "recompute served features from the log and count what differs",
     "doctor": "check the machine, the settings and everything on disk",
     "keys": "add, list and revoke API keys",

@@ -1,0 +1,61 @@
+"""What a drill is made of: its world, its shop's past, its words and its picture."""
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from vernal.cli.drill import told
+from vernal.cli.drilling import CLOCK, drilled
+from vernal.clock import SharedClock
+from vernal.replay.drillpicture import picture
+from vernal.replay.drills import BEFORE, CALM, DRILLS, TOML, TROUBLE, Day, Drilled, lived, relative, world_of
+from vernal.terms import DAY_S, US_PER_S
+
+
+def day(number: int, ctr: float, best: float = 0.1) -> Day:
+    return Day(number, 400, ctr, 0.02, best)
+
+
+def went(**about: object) -> Drilled:
+    days = [day(number, 0.05) for number in range(CALM + TROUBLE)]
+    plain = Drilled("outage", "no events", 86_400.0, "Since then <nothing> came", ["trained (old): promoted"], 200, 0, 0.5, 0.4, 0.5, True, False, days)
+    return msgspec.structs.replace(plain, **about)
+
+
+@pytest.mark.parametrize("name", DRILLS)
+def test_the_trouble_of_a_drill_begins_after_the_calm_days_and_is_all_that_goes_wrong(name: str) -> None:
+    world = world_of(DRILLS[name], seed=1)
+    (trouble,) = world.troubles
+    assert trouble.begin * US_PER_S == world.begin + (BEFORE + CALM) * DAY_S * US_PER_S
+    assert (trouble.end - trouble.begin > TROUBLE * DAY_S) == DRILLS[name].lasts
+
+
+def test_a_shop_has_lived_through_whole_days_before_its_server_begins(tmp_path: Path) -> None:
+    file = tmp_path / "vernal.toml"
+    file.write_text(TOML)
+    world = world_of(DRILLS["outage"], seed=1)
+    with drilled(file, world.begin) as workspace:
+        lived(workspace, SharedClock(tmp_path / CLOCK), world)
+        assert workspace.clock.now() == world.begin + BEFORE * DAY_S * US_PER_S
+        history = workspace.history()
+        assert len(history) > 250 * BEFORE
+        assert (history.received_at >= history.time).all()
+
+
+def test_clicks_are_told_as_a_share_of_what_the_best_slates_would_have_had() -> None:
+    assert relative([day(0, 0.05), day(1, 0.02, best=0.04)]) == pytest.approx(0.07 / 0.14)
+
+
+def test_a_drill_that_nobody_noticed_says_so() -> None:
+    text = told([went(noticed_after_s=None, noticed="", recovered=False)])
+    assert "never" in text
+    assert "Nobody noticed." in text
+
+
+def test_the_picture_is_well_formed_and_marks_the_moment_it_was_noticed() -> None:
+    root = ElementTree.fromstring(picture([went(), went(name="bot-wave", noticed_after_s=None)]))
+    lines = [line for line in root.iter() if line.get("class") == "noticed"]
+    assert len(lines) == 1
+    assert "Since then <nothing> came" in "".join(lines[0].itertext())
