@@ -10,7 +10,7 @@ from vernal.cli.drill import told
 from vernal.cli.drilling import CLOCK, drilled
 from vernal.clock import SharedClock
 from vernal.replay.drillpicture import picture
-from vernal.replay.drills import BEFORE, CALM, DRILLS, TOML, TROUBLE, Day, Drilled, lived, relative, world_of
+from vernal.replay.drills import BEFORE, DRILLS, Course, Day, Drilled, begin_of, lived, relative, toml_of, world_of
 from vernal.terms import DAY_S, US_PER_S
 
 
@@ -19,22 +19,24 @@ def day(number: int, ctr: float, best: float = 0.1) -> Day:
 
 
 def went(**about: object) -> Drilled:
-    days = [day(number, 0.05) for number in range(CALM + TROUBLE)]
-    plain = Drilled("outage", "no events", 86_400.0, "Since then <nothing> came", ["trained (old): promoted"], 200, 0, 0.5, 0.4, 0.5, True, False, days)
+    days = [day(number, 0.05) for number in range(13)]
+    plain = Drilled(
+        "outage", "no events", Course(), 86_400.0, "Since then <nothing> came", ["trained (old): promoted"], 200, 0, 0.5, 0.4, 0.5, True, False, days
+    )
     return msgspec.structs.replace(plain, **about)
 
 
 @pytest.mark.parametrize("name", DRILLS)
 def test_the_trouble_of_a_drill_begins_after_the_calm_days_and_is_all_that_goes_wrong(name: str) -> None:
-    world = world_of(DRILLS[name], seed=1)
-    (trouble,) = world.troubles
-    assert trouble.begin * US_PER_S == world.begin + (BEFORE + CALM) * DAY_S * US_PER_S
-    assert (trouble.end - trouble.begin > TROUBLE * DAY_S) == DRILLS[name].lasts
+    drill, world = DRILLS[name], world_of(DRILLS[name], seed=1)
+    assert begin_of(drill) * US_PER_S == world.begin + (BEFORE + drill.course.calm) * DAY_S * US_PER_S
+    assert len(world.troubles) + (drill.release is not None) == 1
+    assert all((trouble.end - trouble.begin > drill.course.trouble * DAY_S) == drill.lasts for trouble in world.troubles)
 
 
 def test_a_shop_has_lived_through_whole_days_before_its_server_begins(tmp_path: Path) -> None:
     file = tmp_path / "vernal.toml"
-    file.write_text(TOML)
+    file.write_text(toml_of(DRILLS["outage"]))
     world = world_of(DRILLS["outage"], seed=1)
     with drilled(file, world.begin) as workspace:
         lived(workspace, SharedClock(tmp_path / CLOCK), world)

@@ -15,7 +15,7 @@ from vernal.clock import SharedClock
 from vernal.errors import VernalError
 from vernal.replay import drills
 from vernal.replay.drillpicture import picture
-from vernal.replay.drills import DRILLS, Drilled, Shop, lived, world_of
+from vernal.replay.drills import DRILLS, Drilled, Shop, lived, toml_of, world_of
 from vernal.serving.supervisor import Supervisor
 from vernal.training.train import train
 
@@ -47,7 +47,7 @@ def one(name: str, seed: int, terminal: Terminal) -> Drilled:
     world, made, failed = world_of(DRILLS[name], seed), list[Drilled](), list[VernalError]()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stage:
         file = Path(folder) / FILE
-        file.write_text(drills.TOML, encoding="utf-8")
+        file.write_text(toml_of(DRILLS[name]), encoding="utf-8")
         with drilled(file, world.begin) as workspace:
             clock = SharedClock(file.with_name(CLOCK))
             lived(workspace, clock, world)
@@ -57,7 +57,7 @@ def one(name: str, seed: int, terminal: Terminal) -> Drilled:
             def shopped(supervisor: Supervisor) -> None:
                 try:
                     shop = Shop(supervisor.host, supervisor.port, clock, world)
-                    made.append(drills.drilled(name, shop, workspace.data, terminal.say))
+                    made.append(drills.drilled(name, shop, workspace, terminal.say))
                 except VernalError as error:
                     failed.append(error)
                 finally:
@@ -83,7 +83,7 @@ def told(found: list[Drilled]) -> str:
     rows = [
         [
             each.name,
-            "never" if each.noticed_after_s is None else f"{each.noticed_after_s / 3_600:.0f} h",
+            "never" if each.noticed_after_s is None else f"{each.noticed_after_s / 3_600:.1f} h",
             each.exposed,
             *(f"{100 * share:.0f} %" for share in (each.before, each.during, each.after)),
             "yes" if each.recovered else "no",

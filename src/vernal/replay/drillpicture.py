@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from vernal.replay.drills import CALM, TROUBLE, Day, Drilled
+from vernal.replay.drills import Day, Drilled
 from vernal.terms import DAY_S
 
 WIDTH, LEFT, PANEL, GAP, HEAD = 760, 60, 120, 60, 56
@@ -38,7 +38,7 @@ def picture(found: Sequence[Drilled]) -> str:
 
 def panel(found: Drilled, top: float) -> Iterator[str]:
     """One drill."""
-    n = len(found.days)
+    n, calm, last = len(found.days), found.course.calm, found.course.calm + found.course.trouble
 
     def x(day: float) -> float:
         return LEFT + (WIDTH - LEFT - 20) * day / n
@@ -47,12 +47,12 @@ def panel(found: Drilled, top: float) -> Iterator[str]:
         return top + PANEL * (1 - min(share, 1.0))
 
     yield f'<text x="{LEFT}" y="{top - 6:.0f}" class="head">{escape(found.name)}</text>'
-    yield f'<rect class="trouble" x="{x(CALM):.1f}" y="{top}" width="{x(CALM + TROUBLE) - x(CALM):.1f}" height="{PANEL}"/>'
+    yield f'<rect class="trouble" x="{x(calm):.1f}" y="{top}" width="{x(last) - x(calm):.1f}" height="{PANEL}"/>'
     for share in (0.0, 0.5, 1.0):
         yield f'<line class="grid" x1="{LEFT}" x2="{x(n):.1f}" y1="{y(share):.1f}" y2="{y(share):.1f}"/>'
         yield f'<text class="soft" x="{LEFT - 8}" y="{y(share) + 4:.1f}" text-anchor="end">{share:.0%}</text>'
     if found.noticed_after_s is not None:
-        at = x(CALM + found.noticed_after_s / DAY_S)
+        at = x(calm + found.noticed_after_s / DAY_S)
         yield f'<line class="noticed" x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{top + PANEL}"><title>{escape(found.noticed)}</title></line>'
     yield curve("holdout", [(x(day.day + 0.5), y(share_of(day.holdout, day))) for day in found.days if day.holdout])
     yield curve("ours", [(x(day.day + 0.5), y(share_of(day.ctr, day))) for day in found.days])

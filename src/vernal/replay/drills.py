@@ -17,25 +17,30 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from vernal.clock import SharedClock
 from vernal.errors import EnvironmentProblem
 from vernal.events.schema import Kind
 from vernal.replay.nature import Habits
-from vernal.replay.simulator import START_S, Asked, Scale, Trouble, What, World
+from vernal.replay.simulator import FOREVER_S, START_S, Asked, Scale, Trouble, What, World
+from vernal.rollout.certificate import Keys, unjudged, written
 from vernal.rollout.ports import RolloutSpace
+from vernal.rollout.trying import Trying, steps_of
+from vernal.serving.traffic import CANARY, HOLDOUT
 from vernal.serving.upkeep import read_upkeep
 from vernal.terms import DAY_S, US_PER_S
+from vernal.testing.remade import Content, inverted, remade, slowed
 
 DAY_US: Final = DAY_S * US_PER_S
-BEFORE, CALM, TROUBLE, AFTER = 28, 10, 3, 5  # days: under another system, with this server, while it lasts, and then
-STEPS: Final = 4  # a day, each with a look of the keeper
+BEFORE: Final = 28  # days under another system
 VISITS, REQUESTS = 300, 400  # a day
 N: Final = 10  # items in a slate
 KNOWN: Final = 4  # the other system showed one in so many of the best
+SLOWER: Final = 300  # times as many trees
 PATIENCE_S: Final = 60.0  # real seconds for a look and the training that may follow
 RECOVERED: Final = 0.9  # of the CTR before, against the holdout where there is one
-SCALE: Final = Scale(people=400, items=250, categories=6, days=BEFORE + CALM + TROUBLE + AFTER, new_share=0.15)
+SCALE: Final = Scale(people=400, items=250, categories=6, days=BEFORE + 18, new_share=0.15)
 TOML: Final = """# A shop that lives for one drill.
 [events]
 default_type = "click"
@@ -67,27 +72,45 @@ cadence = "3d"
 max_age = "9d"
 follow_ups = ["1d", "3d"]
 holdout = 0.15
-canary_steps = []
+canary_steps = {steps}
+canary_step = "1h"
 """
+
+
+class Course(msgspec.Struct, frozen=True):
+    """The days of a drill."""
+
+    calm: int = 10
+    trouble: int = 3  # while it lasts
+    after: int = 5
+    looks: int = 4  # of the keeper, a day
+    requests: int = REQUESTS  # a day
+
+
+TRIAL: Final = Course(calm=1, trouble=1, after=1, looks=48, requests=3_000)  # a release on trial is judged within hours, by traffic
 
 
 class Drill(msgspec.Struct, frozen=True):
     """Something that goes wrong."""
 
-    what: What
-    size: float  # see `simulator.Trouble`
-    lasts: bool  # to the end: it is the new usual
     about: str
+    what: What | None = None  # with the world; or with a release:
+    size: float = 0.0  # see `simulator.Trouble`
+    lasts: bool = False  # to the end: it is the new usual
+    release: Callable[[Content], object] | None = None  # makes the one in charge into it
+    course: Course = Course()
 
 
 DRILLS: Final = {
-    "outage": Drill("outage", 0.5, False, "the pipe of events is cut; half of them are lost, the others come when it is over"),
-    "unit-change": Drill("unit-change", 1_000.0, False, "values come in thousandths"),
-    "new-category": Drill("new-category", 2.0, True, "items of a kind nobody knew arrive, and people want them"),
-    "popularity-shock": Drill("popularity-shock", 4.0, False, "everybody wants the same three items"),
-    "taste-shift": Drill("taste-shift", 0.7, True, "most people want what others wanted before"),
-    "bot-wave": Drill("bot-wave", 3.0, False, "five addresses click one item, three times as often as all people together"),
-    "label-delay": Drill("label-delay", 5_000.0, False, "clicks arrive a day late"),
+    "outage": Drill("the pipe of events is cut; half of them are lost, the others come when it is over", "outage", 0.5),
+    "unit-change": Drill("values come in thousandths", "unit-change", 1_000.0),
+    "new-category": Drill("items of a kind nobody knew arrive, and people want them", "new-category", 2.0, lasts=True),
+    "popularity-shock": Drill("everybody wants the same three items", "popularity-shock", 4.0),
+    "taste-shift": Drill("most people want what others wanted before", "taste-shift", 0.7, lasts=True),
+    "bot-wave": Drill("five addresses click one item, three times as often as all people together", "bot-wave", 3.0),
+    "label-delay": Drill("clicks arrive a day late", "label-delay", 5_000.0),
+    "bad-model": Drill("the gate passed a release that ranks the worst first", release=inverted, course=TRIAL),
+    "slow-model": Drill("the gate passed a release that takes many times as long", release=lambda content: slowed(content, SLOWER), course=TRIAL),
 }
 
 
@@ -106,10 +129,11 @@ class Drilled(msgspec.Struct, frozen=True):
 
     name: str
     about: str
+    course: Course
     noticed_after_s: float | None  # from its beginning; None = never
     noticed: str  # the alarm's words
     done: list[str]  # what the server did since: acts with reasons, trainings with outcomes
-    exposed: int  # requests between the beginning and when it was noticed
+    exposed: int  # requests from the beginning until it was noticed; of a release on trial, those it answered
     failed: int  # requests that got no slate
     before: float  # CTR against the holdout (or alone) before, while it lasted, and on the last two days
     during: float
@@ -156,8 +180,8 @@ class Shop:
             sent = {"event_id": event.event_id, "type": event.type, "user": event.user, "item": event.item, "time": rfc3339(event.time), "value": event.value}
             self.call("POST", "/v1/events", sent | ({"rec_id": event.rec_id, "position": event.position} if event.rec_id else {}))
 
-    def ask(self, user: int, at: int) -> tuple[float, float, bool]:
-        """One person looks at one slate: what is expected of it, and of the best, and whether they are on the holdout."""
+    def ask(self, user: int, at: int) -> tuple[float, float, str]:
+        """One person looks at one slate: what is expected of it, and of the best, and the arm that answered."""
         self.arrive(at)
         self.clock.move(at)
         answer = self.call("POST", "/v1/recommend", {"user": self.world.person(user), "n": N})
@@ -166,14 +190,24 @@ class Shop:
         self.failed += not answer["items"]
         worth, best = self.world.expected(asked, slate)[0], self.world.expected(asked, self.world.best(user, at, N)[None])[0]
         self.world.look(asked, slate, [answer["rec_id"]])
-        return worth / N, best / N, answer["arm"] == "holdout"
+        return worth / N, best / N, answer["arm"]
 
 
 def world_of(drill: Drill, seed: int) -> World:
     """The world in which it happens."""
-    begin = START_S + (BEFORE + CALM) * DAY_S
-    end = begin + (AFTER + TROUBLE + 1 if drill.lasts else TROUBLE) * DAY_S
-    return World(SCALE, Habits(turn_days=0), [Trouble(what=drill.what, begin=begin, end=end, size=drill.size)], seed)
+    begin = begin_of(drill)
+    end = FOREVER_S if drill.lasts else begin + drill.course.trouble * DAY_S
+    return World(SCALE, Habits(turn_days=0), [Trouble(what=drill.what, begin=begin, end=end, size=drill.size)] if drill.what else [], seed)
+
+
+def begin_of(drill: Drill) -> int:
+    """When it goes wrong, UTC s."""
+    return START_S + (BEFORE + drill.course.calm) * DAY_S
+
+
+def toml_of(drill: Drill) -> str:
+    """The shop's settings; releases go on trial only where trials are what is drilled."""
+    return TOML.replace("{steps}", "[0.05, 0.25, 0.5]" if drill.release else "[]")
 
 
 def lived(space: RolloutSpace, clock: SharedClock, world: World) -> None:
@@ -195,40 +229,42 @@ def lived(space: RolloutSpace, clock: SharedClock, world: World) -> None:
             space.log.append(Kind.ITEMS, new, [begin + DAY_US] * len(new))
 
 
-def drilled(name: str, shop: Shop, data: Path, say: Callable[[str], None]) -> Drilled:
+def drilled(name: str, shop: Shop, space: RolloutSpace, say: Callable[[str], None]) -> Drilled:
     """The days of a drill, once the server answers."""
-    drill, world = DRILLS[name], shop.world
-    trouble = world.troubles[0]
+    drill, course, world, begun = DRILLS[name], DRILLS[name].course, shop.world, begin_of(DRILLS[name]) * US_PER_S
     days: list[Day] = []
     noticed_at, noticed, exposed, known = 0, "", 0, set[str]()
-    for day in range(CALM + TROUBLE + AFTER):
+    for day in range(course.calm + course.trouble + course.after):
         begin = world.begin + (BEFORE + day) * DAY_US
         world.visits(begin, begin + DAY_US, VISITS)
-        whole = world.requests(begin, begin + DAY_US, REQUESTS)
-        rows: list[tuple[float, float, bool]] = []
-        for step in range(STEPS):
-            end = begin + (step + 1) * DAY_US // STEPS
+        whole = world.requests(begin, begin + DAY_US, course.requests)
+        rows: list[tuple[float, float, str]] = []
+        for end in range(begin + DAY_US // course.looks, begin + DAY_US + 1, DAY_US // course.looks):
+            if end - DAY_US // course.looks == begun and drill.release:
+                planted(space, drill.release)
             for user, at in zip(whole.user.tolist(), whole.at.tolist(), strict=True):
-                if end - DAY_US // STEPS <= at < end:
+                if end - DAY_US // course.looks <= at < end:
                     rows.append(shop.ask(user, at))
-                    exposed += at >= trouble.begin * US_PER_S and not noticed
+                    exposed += rows[-1][2] == CANARY if drill.release else at >= begun and not noticed
             shop.arrive(end)
             shop.clock.move(end)
-            looked(data, end)
-            for sentence in alarms(shop):
-                if end > trouble.begin * US_PER_S and sentence not in known and not noticed:
+            looked(space.data, end)
+            for sentence in rolled_back(space) if drill.release else alarms(shop):
+                if end > begun and sentence not in known and not noticed:
                     noticed_at, noticed = end, sentence
                 known.add(sentence)
         days.append(day_of(day, rows))
-        say(f"{name}: day {day - CALM:+d}, CTR {days[-1].ctr:.2%}, holdout {days[-1].holdout:.2%}{f', {noticed}' if noticed_at > begin else ''}")
-    before, during, after = (relative(days[a:b]) for a, b in ((CALM - 5, CALM), (CALM, CALM + TROUBLE), (-2, None)))
+        say(f"{name}: day {day - course.calm:+d}, CTR {days[-1].ctr:.2%}, holdout {days[-1].holdout:.2%}{f', {noticed}' if noticed_at > begin else ''}")
+    last = course.calm + course.trouble
+    before, during, after = (relative(part) for part in (days[: course.calm][-5:], days[course.calm : last], days[last:][-2:]))
     status = shop.call("GET", "/v1/status")
     return Drilled(
         name=name,
         about=drill.about,
-        noticed_after_s=noticed_at / US_PER_S - trouble.begin if noticed else None,
+        course=course,
+        noticed_after_s=(noticed_at - begun) / US_PER_S if noticed else None,
         noticed=noticed,
-        done=list(done_since(status, trouble.begin)),
+        done=list(done_since(status, begun // US_PER_S)),
         exposed=exposed,
         failed=shop.failed,
         before=before,
@@ -238,6 +274,20 @@ def drilled(name: str, shop: Shop, data: Path, say: Callable[[str], None]) -> Dr
         held=bool(status["holds"]),
         days=days,
     )
+
+
+def planted(space: RolloutSpace, change: Callable[[Content], object]) -> None:
+    """A release made from the one in charge, with a certificate that says it passed, goes on trial."""
+    against = space.releases.champion() or ""
+    name, keys = remade(space.releases, against, change), Keys(space.data / "keys")
+    certificate = replace(unjudged(space.releases, name), verdict="passed", reason="a drill says so")
+    written(certificate, space.releases.root / name, keys)
+    Trying(space).begin(name, against, "A drill put it on trial.")
+
+
+def rolled_back(space: RolloutSpace) -> list[str]:
+    """Why releases went that were on trial."""
+    return [f"rolled back: {step.reason}" for step in steps_of(space.data).all() if step.act == "roll back"]
 
 
 def looked(data: Path, at: int) -> None:
@@ -264,8 +314,8 @@ def done_since(status: Any, begin: int) -> Iterator[str]:
     yield from (f"held: {hold}" for hold in status["holds"])
 
 
-def day_of(day: int, rows: list[tuple[float, float, bool]]) -> Day:
-    ours, held = ([worth for worth, _, holdout in rows if holdout == which] for which in (False, True))
+def day_of(day: int, rows: list[tuple[float, float, str]]) -> Day:
+    ours, held = ([worth for worth, _, arm in rows if (arm == HOLDOUT) == which] for which in (False, True))
     return Day(day, len(rows), float(np.mean(ours)) if ours else 0.0, float(np.mean(held)) if held else 0.0, float(np.mean([best for _, best, _ in rows])))
 
 
