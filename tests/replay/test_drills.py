@@ -10,7 +10,7 @@ from vernal.cli.drill import told
 from vernal.cli.drilling import CLOCK, drilled
 from vernal.clock import SharedClock
 from vernal.replay.drillpicture import picture
-from vernal.replay.drills import BEFORE, DRILLS, Course, Day, Drilled, begin_of, lived, relative, toml_of, world_of
+from vernal.replay.drills import DRILLS, Course, Day, Drilled, begin_of, lived, relative, toml_of, world_of
 from vernal.terms import DAY_S, US_PER_S
 
 
@@ -29,7 +29,7 @@ def went(**about: object) -> Drilled:
 @pytest.mark.parametrize("name", DRILLS)
 def test_the_trouble_of_a_drill_begins_after_the_calm_days_and_is_all_that_goes_wrong(name: str) -> None:
     drill, world = DRILLS[name], world_of(DRILLS[name], seed=1)
-    assert begin_of(drill) * US_PER_S == world.begin + (BEFORE + drill.course.calm) * DAY_S * US_PER_S
+    assert begin_of(drill) * US_PER_S == world.begin + (drill.course.before + drill.course.calm) * DAY_S * US_PER_S
     assert len(world.troubles) + (drill.release is not None) == 1
     assert all((trouble.end - trouble.begin > drill.course.trouble * DAY_S) == drill.lasts for trouble in world.troubles)
 
@@ -37,12 +37,12 @@ def test_the_trouble_of_a_drill_begins_after_the_calm_days_and_is_all_that_goes_
 def test_a_shop_has_lived_through_whole_days_before_its_server_begins(tmp_path: Path) -> None:
     file = tmp_path / "vernal.toml"
     file.write_text(toml_of(DRILLS["outage"]))
-    world = world_of(DRILLS["outage"], seed=1)
+    world, course = world_of(DRILLS["outage"], seed=1), DRILLS["outage"].course
     with drilled(file, world.begin) as workspace:
-        lived(workspace, SharedClock(tmp_path / CLOCK), world)
-        assert workspace.clock.now() == world.begin + BEFORE * DAY_S * US_PER_S
+        lived(workspace, SharedClock(tmp_path / CLOCK), world, course)
+        assert workspace.clock.now() == world.begin + course.before * DAY_S * US_PER_S
         history = workspace.history()
-        assert len(history) > 250 * BEFORE
+        assert len(history) > 250 * course.before
         assert (history.received_at >= history.time).all()
 
 

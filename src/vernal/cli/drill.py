@@ -50,7 +50,7 @@ def one(name: str, seed: int, terminal: Terminal) -> Drilled:
         file.write_text(toml_of(DRILLS[name]), encoding="utf-8")
         with drilled(file, world.begin) as workspace:
             clock = SharedClock(file.with_name(CLOCK))
-            lived(workspace, clock, world)
+            lived(workspace, clock, world, DRILLS[name].course)
             train(workspace)
             counted = stage.enter_context(terminal.stage(name))
 

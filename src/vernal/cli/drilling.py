@@ -7,6 +7,7 @@ from typing import Final
 
 from vernal import config
 from vernal.app import Workspace
+from vernal.cli.keeping import rehearse
 from vernal.clock import SharedClock
 from vernal.console.routes import console_routes
 from vernal.errors import VernalError
@@ -36,7 +37,7 @@ def main(file: Path) -> int:
         child = this_child()
         with drilled(file) as workspace:
             if child.role == "trainer":
-                train_once(workspace, child)
+                train_once(workspace, child, rehearse)
             elif child.role == "keeper":
                 keep(workspace, child, drill_command(file, "trainer", 0))
             else:

@@ -24,7 +24,7 @@ from vernal.errors import EnvironmentProblem
 from vernal.events.schema import Kind
 from vernal.replay.nature import Habits
 from vernal.replay.simulator import FOREVER_S, START_S, Asked, Scale, Trouble, What, World
-from vernal.rollout.certificate import Keys, unjudged, written
+from vernal.rollout.certificate import Keys, opened_gate, unjudged, written
 from vernal.rollout.ports import RolloutSpace
 from vernal.rollout.trying import Trying, steps_of
 from vernal.serving.traffic import CANARY, HOLDOUT
@@ -33,14 +33,12 @@ from vernal.terms import DAY_S, US_PER_S
 from vernal.testing.remade import Content, inverted, remade, slowed
 
 DAY_US: Final = DAY_S * US_PER_S
-BEFORE: Final = 28  # days under another system
-VISITS, REQUESTS = 300, 400  # a day
+VISITS: Final = 300  # a day
 N: Final = 10  # items in a slate
 KNOWN: Final = 4  # the other system showed one in so many of the best
 SLOWER: Final = 300  # times as many trees
 PATIENCE_S: Final = 60.0  # real seconds for a look and the training that may follow
 RECOVERED: Final = 0.9  # of the CTR before, against the holdout where there is one
-SCALE: Final = Scale(people=400, items=250, categories=6, days=BEFORE + 18, new_share=0.15)
 TOML: Final = """# A shop that lives for one drill.
 [events]
 default_type = "click"
@@ -80,14 +78,21 @@ canary_step = "1h"
 class Course(msgspec.Struct, frozen=True):
     """The days of a drill."""
 
+    before: int = 28  # under another system
     calm: int = 10
     trouble: int = 3  # while it lasts
     after: int = 5
     looks: int = 4  # of the keeper, a day
-    requests: int = REQUESTS  # a day
+    people: int = 400
+    requests: int = 400  # a day
+
+    @property
+    def scale(self) -> Scale:
+        days = self.before + self.calm + self.trouble + self.after
+        return Scale(people=self.people, items=250, categories=6, days=days, new_share=0.15)
 
 
-TRIAL: Final = Course(calm=1, trouble=1, after=1, looks=48, requests=3_000)  # a release on trial is judged within hours, by traffic
+TRIAL: Final = Course(before=8, calm=1, trouble=1, after=1, looks=48, people=3_000, requests=3_000)  # a release on trial is judged within hours, by traffic
 
 
 class Drill(msgspec.Struct, frozen=True):
@@ -197,12 +202,12 @@ def world_of(drill: Drill, seed: int) -> World:
     """The world in which it happens."""
     begin = begin_of(drill)
     end = FOREVER_S if drill.lasts else begin + drill.course.trouble * DAY_S
-    return World(SCALE, Habits(turn_days=0), [Trouble(what=drill.what, begin=begin, end=end, size=drill.size)] if drill.what else [], seed)
+    return World(drill.course.scale, Habits(turn_days=0), [Trouble(what=drill.what, begin=begin, end=end, size=drill.size)] if drill.what else [], seed)
 
 
 def begin_of(drill: Drill) -> int:
     """When it goes wrong, UTC s."""
-    return START_S + (BEFORE + drill.course.calm) * DAY_S
+    return START_S + (drill.course.before + drill.course.calm) * DAY_S
 
 
 def toml_of(drill: Drill) -> str:
@@ -210,18 +215,18 @@ def toml_of(drill: Drill) -> str:
     return TOML.replace("{steps}", "[0.05, 0.25, 0.5]" if drill.release else "[]")
 
 
-def lived(space: RolloutSpace, clock: SharedClock, world: World) -> None:
+def lived(space: RolloutSpace, clock: SharedClock, world: World, course: Course) -> None:
     """Fills the shop's log with the days before the server, when another system showed people about as much of what they like."""
     clock.move(world.begin)
     items = world.catalogue(world.begin, world.begin + 1)
     space.log.append(Kind.ITEMS, items, [world.begin] * len(items))
-    for day in range(BEFORE):
+    for day in range(course.before):
         begin = world.begin + day * DAY_US
         new = world.catalogue(begin + 1, begin + DAY_US + 1)
         world.visits(begin, begin + DAY_US, VISITS)
-        asked = world.requests(begin, begin + DAY_US, REQUESTS)
+        asked = world.requests(begin, begin + DAY_US, course.requests)
         slates = np.array([world.best(user, at, KNOWN * N)[::KNOWN] for user, at in zip(*asked, strict=True)])
-        world.look(asked, slates, [""] * REQUESTS)
+        world.look(asked, slates, [""] * course.requests)
         arrived = world.events(begin + DAY_US)
         space.log.append(Kind.EVENTS, [arrival.event for arrival in arrived], [arrival.at for arrival in arrived])
         clock.move(begin + DAY_US)
@@ -235,7 +240,7 @@ def drilled(name: str, shop: Shop, space: RolloutSpace, say: Callable[[str], Non
     days: list[Day] = []
     noticed_at, noticed, exposed, known = 0, "", 0, set[str]()
     for day in range(course.calm + course.trouble + course.after):
-        begin = world.begin + (BEFORE + day) * DAY_US
+        begin = world.begin + (course.before + day) * DAY_US
         world.visits(begin, begin + DAY_US, VISITS)
         whole = world.requests(begin, begin + DAY_US, course.requests)
         rows: list[tuple[float, float, str]] = []
@@ -279,7 +284,7 @@ def drilled(name: str, shop: Shop, space: RolloutSpace, say: Callable[[str], Non
 def planted(space: RolloutSpace, change: Callable[[Content], object]) -> None:
     """A release made from the one in charge, with a certificate that says it passed, goes on trial."""
     against = space.releases.champion() or ""
-    name, keys = remade(space.releases, against, change), Keys(space.data / "keys")
+    name, keys = remade(space.releases, against, change), opened_gate(Keys(space.data / "keys"), space.releases)
     certificate = replace(unjudged(space.releases, name), verdict="passed", reason="a drill says so")
     written(certificate, space.releases.root / name, keys)
     Trying(space).begin(name, against, "A drill put it on trial.")
