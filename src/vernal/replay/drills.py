@@ -34,6 +34,8 @@ from vernal.testing.remade import Content, inverted, remade, slowed
 
 DAY_US: Final = DAY_S * US_PER_S
 VISITS: Final = 300  # a day
+LOOKS: Final = 4  # a day
+SETTLED: Final = 2  # days until people have had enough of what is new about this server
 N: Final = 10  # items in a slate
 KNOWN: Final = 4  # the other system showed one in so many of the best
 SLOWER: Final = 300  # times as many trees
@@ -82,7 +84,7 @@ class Course(msgspec.Struct, frozen=True):
     calm: int = 10
     trouble: int = 3  # while it lasts
     after: int = 5
-    looks: int = 4  # of the keeper, a day
+    looks: int = LOOKS  # of the keeper, on a day of trouble; on others LOOKS
     people: int = 400
     requests: int = 400  # a day
 
@@ -92,7 +94,7 @@ class Course(msgspec.Struct, frozen=True):
         return Scale(people=self.people, items=250, categories=6, days=days, new_share=0.15)
 
 
-TRIAL: Final = Course(before=8, calm=1, trouble=1, after=1, looks=48, people=3_000, requests=3_000)  # a release on trial is judged within hours, by traffic
+TRIAL: Final = Course(before=8, calm=3, trouble=1, after=1, looks=48, people=1_500, requests=1_500)  # a release on trial is judged within hours, by traffic
 
 
 class Drill(msgspec.Struct, frozen=True):
@@ -244,11 +246,12 @@ def drilled(name: str, shop: Shop, space: RolloutSpace, say: Callable[[str], Non
         world.visits(begin, begin + DAY_US, VISITS)
         whole = world.requests(begin, begin + DAY_US, course.requests)
         rows: list[tuple[float, float, str]] = []
-        for end in range(begin + DAY_US // course.looks, begin + DAY_US + 1, DAY_US // course.looks):
-            if end - DAY_US // course.looks == begun and drill.release:
+        step = DAY_US // (course.looks if course.calm <= day < course.calm + course.trouble else LOOKS)
+        for end in range(begin + step, begin + DAY_US + 1, step):
+            if end - step == begun and drill.release:
                 planted(space, drill.release)
             for user, at in zip(whole.user.tolist(), whole.at.tolist(), strict=True):
-                if end - DAY_US // course.looks <= at < end:
+                if end - step <= at < end:
                     rows.append(shop.ask(user, at))
                     exposed += rows[-1][2] == CANARY if drill.release else at >= begun and not noticed
             shop.arrive(end)
@@ -261,7 +264,7 @@ def drilled(name: str, shop: Shop, space: RolloutSpace, say: Callable[[str], Non
         days.append(day_of(day, rows))
         say(f"{name}: day {day - course.calm:+d}, CTR {days[-1].ctr:.2%}, holdout {days[-1].holdout:.2%}{f', {noticed}' if noticed_at > begin else ''}")
     last = course.calm + course.trouble
-    before, during, after = (relative(part) for part in (days[: course.calm][-5:], days[course.calm : last], days[last:][-2:]))
+    before, during, after = (relative(part) for part in (days[SETTLED : course.calm], days[course.calm : last], days[last:][-2:]))
     status = shop.call("GET", "/v1/status")
     return Drilled(
         name=name,
