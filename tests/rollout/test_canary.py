@@ -2,7 +2,7 @@
 
 import msgspec
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vernal.config import Rollout
@@ -88,6 +88,12 @@ def test_other_shares_of_users_than_asked_for_end_the_trial() -> None:
     assert "no figure of it means anything" in verdict.reason
 
 
+def test_the_first_seconds_after_a_change_say_nothing_of_who_met_it() -> None:
+    unsettled = Evidence(canary=arm(0, 1_000, 100), control=arm(0, 5_000, 500), silent=300)
+    assert decide(canary(0.5, 1), unsettled, RULES, NOW).act == "wait"
+    assert decide(canary(0.5, 10), unsettled, RULES, NOW).act == "roll back"
+
+
 def test_what_nobody_saw_is_refused_for_nobody() -> None:
     for broken in ({"overlap": 5.0}, {"shift": -2_000.0}, {"shift": float("nan")}, {"took_us": 1e7}, {"fallen": 400}):
         verdict = decide(canary(0), Evidence(mirror=msgspec.structs.replace(SANE, **broken), lately=1_000), RULES, NOW)
@@ -119,6 +125,7 @@ counts = st.builds(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.builds(Evidence, canary=counts, control=counts, silent=st.integers(0, 5_000)), st.sampled_from([0.01, 0.05, 0.25, 0.5]), st.integers(0, 30_000))
 def test_whatever_was_seen_the_share_stays_or_takes_one_step_or_goes(evidence: Evidence, share: float, after_s: int) -> None:
     verdict = decide(canary(share, after_s), evidence, RULES, NOW)

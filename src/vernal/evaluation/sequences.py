@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from vernal.evaluation.intervals import Interval
 
-SIZES: Final = np.geomspace(0.02, 4.0, 12)  # of the logs of the factors that are bet on
+SIZES: Final = np.geomspace(0.03, 3.0, 12)  # of the logs of the factors that are bet on
 FEW: Final = 20  # users: with fewer, all that one did counts as done at once
 WIDEST: Final = 12.0  # log of the largest ratio looked for
 HALVINGS: Final = 48

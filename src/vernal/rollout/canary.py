@@ -10,6 +10,9 @@ and nothing speaks against it. Then the reason says what loss would have been se
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
+from operator import attrgetter
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -28,6 +31,7 @@ SLOWER: Final = 3.0  # most time per answer, relative to the release in charge
 TRIED: Final = 20  # slates in the hour before; with fewer, nothing would be seen in any reasonable time
 LEVEL: Final = 0.05  # chance, per step, to take a loss for excluded that is not
 WORST: Final = 0.5  # loss that has to be excluded before any step
+SETTLED_S: Final = 5.0  # after a change of the share; workers follow within a second, and until then who met what says nothing of it
 SURE: Final = 1e-9  # chance of a silence this long
 POWER_Z: Final = 0.8416  # for what would have been seen four times in five
 SHARED: Final = {"reward": 0.5, "segments": 0.2, "guards": 0.2, "shares": 0.1}  # of the promise
@@ -106,10 +110,10 @@ def decide(canary: Canary, evidence: Evidence, rules: Rollout, now: int) -> Verd
 
 
 class Against(NamedTuple):
-    """One thing that speaks against a release."""
+    """One thing that may speak against a release."""
 
     log_e: float  # weighted by its part of the promise
-    sentence: str
+    words: Callable[[], str]
 
 
 class Look:
@@ -188,49 +192,56 @@ class Look:
 
     def harm(self) -> str:
         """What speaks against it beyond chance; empty = nothing."""
-        if self.theirs.users and (1 - self.canary.share) ** self.evidence.silent < SURE:
+        settled = self.step_s >= SETTLED_S
+        if settled and (1 - self.canary.share) ** self.evidence.silent < SURE:
             return f"it is silent: {self.evidence.silent:,} other users were answered since it answered last"
-        found = [*self.by_reward(), *self.by_segments(), *self.by_guards(), *self.by_shares()]
+        found = [*self.by_reward(), *self.by_segments(), *self.by_guards(), *(self.by_shares() if settled else [])]
         top = max(each.log_e for each in found)
         total = top + math.log(sum(math.exp(each.log_e - top) for each in found))
         if total < math.log(len(self.steps) / self.rules.promise):
             return ""
-        return max(found).sentence
+        return max(found, key=attrgetter("log_e")).words()
 
     def by_reward(self) -> list[Against]:
-        return [Against(weighed("reward", 1, evidence(self.ours.reward, self.theirs.reward, BELOW)), self.figures())]
+        return [Against(weighed("reward", 1, evidence(self.ours.reward, self.theirs.reward, BELOW)), self.figures)]
 
     def by_segments(self) -> list[Against]:
         """The reward of each segment that both arms have."""
         names = sorted(self.ours.segments.keys() & self.theirs.segments.keys())
-        sides = [(name, self.ours.segments[name], self.theirs.segments[name]) for name in names]
-        return [
-            Against(weighed("segments", len(names), evidence(ours, theirs, BELOW)), f"for {name}: {self.figures(ours, theirs)}") for name, ours, theirs in sides
-        ]
+        return [self.segment(name, self.ours.segments[name], self.theirs.segments[name], len(names)) for name in names]
+
+    def segment(self, name: str, ours: Moments, theirs: Moments, among: int) -> Against:
+        return Against(weighed("segments", among, evidence(ours, theirs, BELOW)), partial(self.figures, ours, theirs, f"for {name}: "))
 
     def by_guards(self) -> list[Against]:
         """What the table of guards watches, as far as it was counted in both arms."""
-        out = []
-        for name in sorted(GUARDS.keys() & self.ours.guards.keys() & self.theirs.guards.keys()):
-            guard, ours, theirs = GUARDS[name], self.ours.guards[name], self.theirs.guards[name]
-            said = f"{guard.what}: {ours.rate:.3g} against {theirs.rate:.3g}, in {ours.impressions:,.0f}"
-            out.append(Against(weighed("guards", len(GUARDS), evidence(ours, theirs, guard.side, guard.factor)), said))
-        return out
+        names = sorted(GUARDS.keys() & self.ours.guards.keys() & self.theirs.guards.keys())
+        return [self.guard(GUARDS[name], self.ours.guards[name], self.theirs.guards[name]) for name in names]
+
+    def guard(self, guard: Guard, ours: Moments, theirs: Moments) -> Against:
+        return Against(weighed("guards", len(GUARDS), evidence(ours, theirs, guard.side, guard.factor)), partial(self.rates, guard.what, ours, theirs))
 
     def by_shares(self) -> list[Against]:
         """Whether the arms have the users they should have; where not, no comparison of them means anything."""
-        ours, theirs, share = self.ours.users, self.theirs.users, self.canary.share
-        said = f"{100 * ours / max(1, ours + theirs):.2f} % of {ours + theirs:,} users met it, {100 * share:g} % should have: no figure of it means anything"
-        return [Against(weighed("shares", 1, mismatch(ours, theirs, share)), said)]
+        return [Against(weighed("shares", 1, mismatch(self.ours.users, self.theirs.users, self.canary.share)), self.shares)]
 
     # Words.
 
-    def figures(self, ours: Moments | None = None, theirs: Moments | None = None) -> str:
+    def figures(self, ours: Moments | None = None, theirs: Moments | None = None, where: str = "") -> str:
+        """The reward beside that of the other arm, or a segment's."""
         ours, theirs = ours or self.ours.reward, theirs or self.theirs.reward
         if not theirs.clicks:
-            return f"no clicks yet on {ours.impressions:,.0f} items shown by it and {theirs.impressions:,.0f} by {self.canary.against}"
+            return f"{where}no clicks yet on {ours.impressions:,.0f} items shown by it and {theirs.impressions:,.0f} by {self.canary.against}"
         found = ratio(ours, theirs, LEVEL)
-        return f"{percent(found.value)} clicks per item shown {interval(found)}, {ours.impressions:,.0f} shown to {ours.users:,} users"
+        return f"{where}{percent(found.value)} clicks per item shown {interval(found)}, {ours.impressions:,.0f} shown to {ours.users:,} users"
+
+    def rates(self, what: str, ours: Moments, theirs: Moments) -> str:
+        return f"{what}: {ours.rate:.3g} against {theirs.rate:.3g} with {self.canary.against}, in {self.ours.slates:,} answers"
+
+    def shares(self) -> str:
+        ours, theirs = self.ours.users, self.theirs.users
+        share = f"{100 * ours / max(1, ours + theirs):.2f} % of {ours + theirs:,} users"
+        return f"{share} met it, {100 * self.canary.share:g} % should have: no figure of it means anything"
 
     def would_have_seen(self) -> str:
         """The smallest loss that four in five such trials would have found."""
