@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vernal.ranking.slate import FRESH, LEAST_BELOW, PINNED, RATES, Offer, Policy, Slate, compose
+from vernal.ranking.slate import FRESH, LEAST_BELOW, PINNED, RATES, Offer, Policy, Slate, chances, compose
 
 NONE = np.empty(0, np.int32)
 
@@ -188,3 +188,33 @@ def test_what_was_shown_often_without_a_click_is_hardly_explored_any_more() -> N
     firsts = [compose(offer, Policy(1, 0.0, 3, 0.5, 0.0, seed)) for seed in range(4_000)]
     explored = np.bincount([slate.chosen[0] for slate in firsts if slate.why[0] == FRESH], minlength=3)
     assert explored[0] < 0.01 * explored.sum() < explored[1] < explored[2]
+
+
+@settings(max_examples=60, deadline=None)
+@given(offers(12), policies)
+def test_the_chances_of_all_positions_are_those_of_many_slates(offer: Offer, policy: Policy) -> None:
+    found = chances(offer, policy, 40)
+    placed = len(compose(offer, policy).chosen)
+    assert found.shape == (policy.k, len(offer.item))
+    assert np.allclose(found[:placed].sum(axis=1), 1) or any(offer.caps)  # caps may end a slate early
+    assert (found >= 0).all()
+    assert not found[:, np.flatnonzero((offer.allowed == 0) | ~(offer.utility > -np.inf))].any()
+
+
+def test_the_chances_are_the_frequencies() -> None:
+    rng = np.random.default_rng(5)
+    offer = Offer(
+        np.arange(8, dtype=np.int32),
+        rng.normal(size=8),
+        np.ones(8, np.uint8),
+        (np.arange(8) > 5).astype(np.uint8),
+        np.full((8, 2), 2.0),
+        np.zeros((8, 0, 4), np.int32),
+        NONE,
+        NONE,
+    )
+    policy = Policy(3, 0.7, 6, 0.2, 0.0, 1)
+    counts = np.zeros((3, 8))
+    for seed in range(4_000):
+        counts[np.arange(3), compose(offer, policy._replace(seed=seed)).chosen] += 1
+    assert np.abs(chances(offer, policy, 2_000) - counts / 4_000).max() < 0.03

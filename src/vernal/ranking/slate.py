@@ -25,6 +25,7 @@ RANKED, FRESH, PINNED = 0, 1, 2  # what put an item at its position
 RATES = 1 / (1 + np.exp(-np.linspace(-9.0, 3.0, 64)))
 LOG_TAKEN, LOG_LEFT = np.log(RATES), np.log(1 - RATES)
 LEAST_BELOW = 1e-6
+UNCOUNTED = np.empty((0, 0))
 
 
 class Offer(NamedTuple):
@@ -73,8 +74,24 @@ def compose(offer: Offer, policy: Policy) -> Slate:
     sort_keys(offer.utility, keys)
     keys.sort()  # 2 us where argsort takes 15 and lexsort 18
     slate = Slate(np.empty(policy.k, np.int32), np.empty(policy.k, np.float32), np.empty(policy.k, np.uint8))
-    placed = fill(keys, *offer, *policy[:-1], np.uint64(policy.seed & 0xFFFFFFFFFFFFFFFF), *slate)
+    placed = fill(keys, *offer, *policy[:-1], np.uint64(policy.seed & 0xFFFFFFFFFFFFFFFF), *slate, UNCOUNTED)
     return slate if placed == policy.k else Slate(slate.chosen[:placed], slate.propensity[:placed], slate.why[:placed])
+
+
+def chances(offer: Offer, policy: Policy, draws: int) -> Floats:
+    """(k, n) chance of each candidate at each position, whatever stands before it: the mean over so many slates of what their positions gave to each.
+
+    Exact where only one slate is possible, and at the first position. Cost: that of `compose`, for each draw.
+    """
+    keys, k = np.empty(len(offer.item), np.uint64), policy.k
+    sort_keys(offer.utility, keys)
+    keys.sort()
+    spread, slate = np.zeros((k, len(offer.item))), Slate(np.empty(k, np.int32), np.empty(k, np.float32), np.empty(k, np.uint8))
+    certain = policy.temperature == 0 and policy.fresh_share == 0
+    draws = 1 if certain or k == 1 else draws
+    for draw in range(draws):
+        fill(keys, *offer, *policy[:-1], np.uint64((policy.seed + draw * 0xD1342543DE82EF95) & 0xFFFFFFFFFFFFFFFF), *slate, spread)
+    return spread / draws
 
 
 @njit(nogil=True, cache=True)
@@ -109,9 +126,12 @@ def better(i: int, j: int, utility: Floats, item: Ints) -> bool:
 def fill(
     keys: NDArray[np.uint64], item: Ints, utility: Floats, allowed: Flags, fresh: Flags, evidence: Floats, codes: Ints, caps: Ints, pinned: Ints,
     k: int, temperature: float, head: int, fresh_share: float, diversity: float, seed: np.uint64,
-    index: Ints, propensity: NDArray[np.float32], why: Flags,
+    index: Ints, propensity: NDArray[np.float32], why: Flags, spread: Floats,
 ) -> int:  # fmt: skip
-    """Slots one after another, from sorted keys into index, propensity and why (k,); returns the number placed."""
+    """Slots one after another, from sorted keys into index, propensity and why (k,); returns the number placed.
+
+    Adds to `spread`, (k, n) or empty, the chance that each candidate had at each position.
+    """
     order = settled(keys, utility, item)
     open_, closeness, compared = opened(utility, allowed), np.zeros(len(item)), np.zeros(len(item), np.int32)
     pool, value, chance = np.empty(head, np.int32), np.empty(head), np.empty(head)
@@ -119,6 +139,8 @@ def fill(
     for pin in pinned:
         if placed < k and open_[pin]:
             index[placed], propensity[placed], why[placed] = pin, 1.0, PINNED
+            if len(spread):
+                spread[placed, pin] += 1.0
             placed += 1
             close(open_, pin, item, codes, caps, index[:placed])
     new = np.empty(head if fresh_share > 0 else 0, np.int32)
@@ -138,6 +160,11 @@ def fill(
         chosen = new[sampled(best, draw)] if exploring else pool[sampled(chance[:n_head], draw)]
         index[placed], why[placed] = chosen, FRESH if exploring else RANKED
         propensity[placed] = (1 - share) * held(chosen, pool[:n_head], chance) + share * held(chosen, new, best)
+        if len(spread):
+            for h in range(n_head):
+                spread[placed, pool[h]] += (1 - share) * chance[h]
+            for f in range(len(new) if share > 0 else 0):
+                spread[placed, new[f]] += share * best[f]
         placed += 1
         close(open_, chosen, item, codes, caps, index[:placed])
     return placed
