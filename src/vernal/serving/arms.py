@@ -37,7 +37,7 @@ class Standing(NamedTuple):
 
     split: Split
     arms: Mapping[str, Arm]
-    champion: Recommender
+    champion: Arm
 
 
 class Arms:
@@ -52,7 +52,7 @@ class Arms:
     def __init__(self, champion: Champion[Recommender], data: Path, rollout: Rollout) -> None:
         self.champion, self.data, self.rollout = champion, data, rollout
         self.closing = threading.Event()
-        self.standing = Standing(Split(Traffic()), {}, champion.current)
+        self.standing = Standing(Split(Traffic()), {}, Arm(CHAMPION, champion.current))
         self.stamp: tuple[int, int] | None = None
         self.traffic = Traffic(holdout=rollout.holdout)
         self.look()
@@ -61,7 +61,7 @@ class Arms:
     def of(self, who: str) -> Arm:
         """The arm of a user, or of an anonymous request by its rec_id. Cost: 1 us, and 1 more for every experiment and canary."""
         split, arms, champion = self.standing
-        return arms.get(split.arm(who)) or Arm(CHAMPION, champion)
+        return arms.get(split.arm(who), champion)
 
     def look(self) -> bool:
         """Follows promotions and shares; says whether anything changed."""
@@ -79,7 +79,7 @@ class Arms:
         self.champion.wanted = {*releases_of(self.traffic)}
         self.champion.forget()
         arms = {arm.name: arm for arm in self.arms()}
-        self.standing = Standing(Split(self.traffic), arms, self.champion.current)
+        self.standing = Standing(Split(self.traffic), arms, Arm(CHAMPION, self.champion.current))
         return True
 
     def read(self) -> None:
