@@ -263,3 +263,12 @@ def test_an_experiment_is_started_looked_at_and_stopped(vernal):
     assert answer(vernal("experiment", "stop", "taste", "--json"))[0]["name"] == "taste"
     assert "No traffic yet." in vernal("experiment", "result", "taste")[1]
     assert vernal("experiment", "start", "taste", "--variant", "only")[0] == 2
+
+
+@pytest.mark.usefixtures("trained")
+def test_what_another_policy_would_have_earned_is_not_said_without_slates(vernal):
+    status, out, _ = vernal("evaluate", "--policy", "scenarios.home.temperature=0.5")
+    assert (status, out.split(",")[0]) == (0, "cannot say")
+    assert answer(vernal("evaluate", "--policy", "scenarios.home.temperature=0.5", "--json"))["says"] == "cannot say"
+    assert vernal("evaluate")[0] == 2
+    assert "scenarios.home.heat" in vernal("evaluate", "--policy", "scenarios.home.heat=1")[2]

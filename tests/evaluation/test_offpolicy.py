@@ -80,7 +80,7 @@ def test_what_makes_weights_worthless_is_said():
     for words, columns in {
         "rewards came back": {"reward": np.zeros(n)},
         "never going to be shown": {"outside": np.full(n, 0.05)},
-        "one user carries": {"user": np.where(np.arange(n) < n / 50, 0, shown.user)},
+        "one user carries": {"user": np.where(np.arange(n) < n / 10, 0, shown.user)},
         "not those of what answered": {"logging": shown.logging * 0.8},
     }.items():
         found = says(shown, **columns)

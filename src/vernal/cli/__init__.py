@@ -27,7 +27,7 @@ VERBS: Final = {
     "serve": "answer over HTTP, fresh to the last click",
     "recommend": "one slate for a user, here and now",
     "search": "what matches a text, for a user or for anybody, here and now",
-    "evaluate": "how well judged queries are answered, by words, by meaning and by both",
+    "evaluate": "how well judged queries are answered, or what another release or other settings would have earned",
     "explain": "why a user would see an item, or not",
     "features": "what is known of a user (and an item) as numbers",
     "releases": "kept releases, which one is in charge, and how good each is",

@@ -56,9 +56,14 @@ class Walk:
         Values of items are as of the hop once they are read out (`LiveItems.read_out`). Cost: that of `PastItems`, and 0.1 us per event.
         """
         end = self.history.available_before(at_us)
+        self.through(int(self.history.offset[end - 1]) if end else 0, hop(at_us))
+
+    def through(self, offset: int, hop_s: int) -> None:
+        """Moves on until everything up to a log offset is in, as of a hop."""
+        end = int(np.searchsorted(self.history.offset, offset, side="right"))
         if end > self.rows:
             self.take(self.rows, end)
-        self.items.advance(hop(at_us), int(self.history.offset[end - 1]) if end else 0)
+        self.items.advance(hop_s, offset)
 
     def take(self, first: int, last: int) -> None:
         history = self.history
@@ -72,14 +77,18 @@ class Walk:
 
     def user(self, user: int, at_us: int) -> UserState:
         """A user (code) as of `at_us`. Cost: 0.3 us per event of theirs so far."""
+        end = self.history.available_before(at_us)
+        return self.user_through(user, int(self.history.offset[end - 1]) if end else 0, at_us)
+
+    def user_through(self, user: int, offset: int, at_us: int) -> UserState:
+        """A user (code; -1 = unknown) at `at_us`, from everything up to a log offset."""
         order, start = self.by_user
-        mine = order[start[user] : start[user + 1]]
-        history, end = self.history, self.history.available_before(at_us)
-        mine = mine[: np.searchsorted(mine, end)]
+        history, mine = self.history, order[start[user] : start[user + 1]] if user >= 0 else order[:0]
+        mine = mine[: np.searchsorted(mine, np.searchsorted(history.offset, offset, side="right"))]
         record = None
         if len(mine):
             record = fold_user(self.plan, None, history.time[mine] // US_PER_S, history.item[mine].astype(np.int64), history.type[mine], history.value[mine])
-        return user_state(self.plan, record, hop(at_us), int(history.offset[end - 1]) if end else 0)
+        return user_state(self.plan, record, hop(at_us), offset)
 
     @cached_property
     def by_user(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

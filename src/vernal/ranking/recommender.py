@@ -30,7 +30,7 @@ from vernal.ranking.ports import LiveTable
 from vernal.ranking.request import NO_ITEMS, Request, Resolved, check_scenarios, resolve
 from vernal.ranking.rules import NO_BITMAP, Rules, add_boosts, forbidden_of, permitted
 from vernal.ranking.searching import query_columns
-from vernal.ranking.slate import Offer, Policy, Slate, compose
+from vernal.ranking.slate import Offer, Policy, Slate, chances, compose
 from vernal.retrieval.board import Mask
 from vernal.retrieval.candidates import Candidates, Query, retrieve, score_names
 from vernal.retrieval.matching import Finder, Matches
@@ -70,6 +70,15 @@ class Ranked(NamedTuple):
     user_offset: int  # newest log offset in the user's state
     segment: str = ""  # the value of the first attribute that the user chooses most
     teams: bytes = b""  # (k,) uint8, of an interleaved slate: which of two rankings put each item there
+
+
+class Considered(NamedTuple):
+    """What might have been answered: n candidates."""
+
+    item: NDArray[np.int32]  # (n,)
+    score: NDArray[np.float32]  # (n,) before boosts
+    chance: NDArray[np.float64]  # (k, n) of each at each position, whatever stands before it
+    rung: Rung
 
 
 class Asked(NamedTuple):
@@ -154,6 +163,14 @@ class Recommender:
             return self.standing(asked) if table is None else table.consistent(lambda: self.placed(asked, table))
         except StateError:
             return self.standing(asked)
+
+    def considered(
+        self, request: Request, user: UserState | None, live: LiveTable, now_us: int, seed: int, draws: int, budget: Budget = UNLIMITED
+    ) -> Considered:
+        """What `recommend` might have answered with other seeds, and how likely. Cost: that of `recommend`, and 10 us for each draw."""
+        asked = self.asked(request, user, live, now_us, seed, budget)
+        pool = self.pool(asked, self.rules(asked, live), live)
+        return Considered(pool.candidates.item, pool.score, chances(self.offer(asked, pool, live), policy(asked), draws), pool.rung)
 
     def asked(self, request: Request, user: UserState | None, live: LiveTable | None, now_us: int, seed: int, budget: Budget) -> Asked:
         resolved = self.resolved(request, live)

@@ -6,7 +6,7 @@ figure within chance passes: a gate that holds back every tenth honest release m
 
 import importlib.metadata
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from vernal.errors import ReleaseError
 from vernal.evaluation.backtest import SHOWN, Backtest
 from vernal.evaluation.intervals import LEVEL, Interval, paired_ratios
 from vernal.evaluation.metrics import PerCase
+from vernal.evaluation.offpolicy import Opinion
 from vernal.features.audit import audit
 from vernal.ranking.features import feature_names
 from vernal.ranking.parts import Parts
@@ -204,7 +205,10 @@ def memory(release: Release, other: Release | None) -> Check:
     return Check(name="memory", verdict=verdict(refused=ratio > most), sentence=said, figure=ratio, bound=most)
 
 
-def off_policy(metrics: Mapping[str, object]) -> Check:
-    """What logged propensities say of it, once something estimates that: room for the estimate, which is in no release yet."""
-    del metrics
-    return missing("off-policy estimate", "nothing estimates yet from logged propensities what its slates would have earned")
+def off_policy(found: Opinion | str, margin: float) -> Check:
+    """What logged propensities say of what its slates would have earned; on requests it has learned from, so it can only speak against it."""
+    if isinstance(found, str) or not found.uplift:
+        return missing("off-policy estimate", found if isinstance(found, str) else found.sentence)
+    value, low, high = found.uplift["doubly robust"]
+    refused = value < -margin and high < 0
+    return Check(name="off-policy estimate", verdict=verdict(refused=refused), sentence=found.sentence, figure=value, low=low, high=high, bound=-margin)

@@ -23,6 +23,7 @@ from vernal.errors import GateError, ReleaseError, VernalError
 from vernal.evaluation.backtest import showable
 from vernal.evaluation.metrics import PerCase
 from vernal.evaluation.metrics import coverage as covered
+from vernal.evaluation.offpolicy import Opinion
 from vernal.evaluation.splits import Cases, cases
 from vernal.events.archive import Archive
 from vernal.events.history import Catalogue, History
@@ -36,6 +37,7 @@ from vernal.rollout import checks
 from vernal.rollout.backtests import Backtested, answered
 from vernal.rollout.certificate import Certificate, Check, Keys, opened_gate, signed, verified, written
 from vernal.rollout.checks import Pair
+from vernal.rollout.counterfactual import Alternative, considered, logged
 from vernal.rollout.ports import RolloutSpace
 from vernal.rollout.shares import traffic_of
 from vernal.rollout.slices import LEAST, slices
@@ -45,6 +47,7 @@ from vernal.training.snapshot import Snapshot
 from vernal.training.train import refitted
 from vernal.training.trial import Trial, settings_of
 
+CONSIDERED = 500  # logged slates that it is asked for its own, at most
 ORDER = "ndcg@10"  # beside the chosen metric: it sees the order within a slate
 
 
@@ -232,7 +235,19 @@ class Judging:
         yield from self.coverage(release, found)
         yield checks.latency(test, other, self.space.settings.serving.deadline_ms)
         yield checks.memory(release, self.champion)
-        yield checks.off_policy(release.manifest.metrics)
+        yield checks.off_policy(self.earned(release), self.margin)
+
+    def earned(self, release: Release) -> Opinion | str:
+        """What its slates would have earned in place of those of the release in charge, or why nobody looked."""
+        if self.champion is None:
+            return "no release in charge whose answers could be weighed"
+        found = logged(self.space, 0, self.snapshot.as_of, CONSIDERED, self.champion.manifest.lineage.log_to)
+        if not found.explored:
+            return "nothing in the answers of the release in charge was left to chance (scenarios.NAME.temperature): they say nothing of others"
+        try:
+            return considered(self.space, Alternative(release.name), found, self.snapshot)
+        except ReleaseError as error:
+            return str(error).split("\n")[0]
 
     def cases(self, release: Release) -> tuple[Cases, Trial | None]:
         """The requests of the last stretch of the release, those of its trial where it has one."""
