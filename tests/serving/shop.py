@@ -131,7 +131,7 @@ class Server:
         self.spoken: queue.Queue[str] = queue.Queue()
         self.listener = threading.Thread(target=self.listen, daemon=True)
         self.listener.start()
-        self.hear("answers", timeout_s=120)
+        self.hear("answers", timeout_s=300)  # a first start compiles every kernel, beside another test that does too
         return self
 
     def listen(self) -> None:
