@@ -39,7 +39,7 @@ CLAIM = "deployment_cycle"
 BAR = "from new data to its release serving, hands-off: at least 40 % shorter than a hand-run pipeline of train script, registry, restart; 0 requests dropped"
 EVENTS, NEWS, RPS, ROUNDS = 20_000, 1_000, 100.0, 3
 SMALL = (10_000, 1_000, 100.0, 1)
-HURRY = '[rollout]\nlook = "1s"\ncadence = "1s"\ncool_down = "1s"\n'  # trains as soon as anything came in; everything else by default
+HURRY = '[rollout]\nlook = "1s"\ncadence = "1s"\ncool_down = "1s"\ncanary_steps = []\n'  # trains as soon as anything came in; the gate decides
 BY_HAND = '[rollout]\nmode = "off"\n'
 HEADSTART_S, RUN_S, ASK_S = 12.0, 3.0, 0.05  # a server that has been up for a while
 Cycle = dict[str, Any]
@@ -205,8 +205,9 @@ def told(cycles: dict[str, list[Cycle]], n: int, news: int, rps: float) -> None:
         },
         seeds=[1],
         notes=f"MovieTweetings, {n:,} ratings, then {news:,} more; {rps:.0f} requests/s from the same two cores all the while. Hands-off includes the look "
-        "(rollout.look, cadence and cool_down of 1 s), the start of the trainer behind everything else, and the gate; by hand includes neither a judgement "
-        "nor any waiting for a person. No window is over between the two trainings, as on six days of seven at the default window of a week.",
+        "(rollout.look, cadence and cool_down of 1 s; at such a cadence a trainer stands by), the trainer behind everything else, and the gate; by hand "
+        "includes neither a judgement nor any waiting for a person. No window is over between the two trainings, as on six days of seven at the default "
+        "window of a week.",
     )
 
 

@@ -131,7 +131,12 @@ class Server:
         self.spoken: queue.Queue[str] = queue.Queue()
         self.listener = threading.Thread(target=self.listen, daemon=True)
         self.listener.start()
-        self.hear("answers", timeout_s=300)  # a first start compiles every kernel, beside another test that does too
+        try:
+            self.hear("answers", timeout_s=300)  # a first start compiles every kernel, beside another test that does too
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
         return self
 
     def listen(self) -> None:

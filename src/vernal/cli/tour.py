@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from vernal.cli.terminal import table
 from vernal.errors import EnvironmentProblem
+from vernal.serving.traffic import CHAMPION
 
 Write = Callable[[str], None]
 NEWCOMER: Final = "somebody-new"
@@ -38,6 +39,10 @@ class Shopper:
     def slate(self, user: str, n: int = 10) -> Any:
         return self.call("POST", "/v1/recommend", {"user": user, "n": n, "explain": True})
 
+    def personal(self, users: Sequence[str]) -> str:
+        """The first of the users whom the release in charge answers: a few are in the holdout."""
+        return next((user for user in users if self.slate(user, n=1)["arm"] == CHAMPION), users[0])
+
     def buys(self, user: str, item: str, rec_id: str) -> Any:
         return self.call("POST", "/v1/events", {"type": "purchase", "user": user, "item": item, "rec_id": rec_id})
 
@@ -48,7 +53,7 @@ class Shopper:
 def tour(shopper: Shopper, write: Write) -> dict[str, Any]:
     """Shows the slates of two households and a newcomer, then one purchase and the next slate; returns all of it."""
     households = shopper.call("GET", "/console/about.json")["users"]
-    users = [households[0], households[len(households) // 2], NEWCOMER]
+    users = [shopper.personal(households), shopper.personal(households[len(households) // 2 :]), NEWCOMER]
     slates = {user: shopper.slate(user) for user in users}
     for user, slate in slates.items():
         write(slate_text(user, slate))

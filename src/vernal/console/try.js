@@ -39,10 +39,15 @@ async function show({ afterAct = false } = {}) {
   const before = state.slate?.user === asked.user && state.slate.q === (asked.q ?? "") ? state.slate : null;
   state.slate = { ...slate, user: asked.user, q: asked.q ?? "" };
   $("release").textContent = slate.release || "none yet";
-  $("rung").textContent = slate.rung;
+  $("rung").textContent = slate.rung + armed(slate.arm);
   $("took").textContent = `${took.toFixed(1)} ms`;
   draw(before, afterAct);
   history.replaceState(null, "", `#${new URLSearchParams({ user: asked.user })}`);
+}
+
+function armed(arm) {
+  if (arm === "champion") return "";
+  return arm === "holdout" ? ", in the holdout: the best list for everybody" : `, ${arm}`;
 }
 
 async function act(item, position) {
