@@ -149,7 +149,7 @@ class Scenario(Section, frozen=True, kw_only=True):
     explore_head: Annotated[int, about("how many of the best ranked may be shuffled by exploration", ge=1, le=200)] = 50
     explore_share: Annotated[float, about("share of slots that go to fresh items, each as often as it may be the best of them, 0..0.5", ge=0, le=0.5)] = 0.0
     explore_until: Annotated[float, about("showings, of which half count after a week, that end an item's exploration", gt=0)] = 100.0
-    explore_for: Annotated[str, about("how long an item is new to exploration after it was first mentioned")] = "7d"
+    explore_for: Annotated[str, about("how long after its first mention an item is explored; showings fade, so a long time tops up what had enough")] = "4d"
     diversity: Annotated[float, about("0 = pure score, 1 = pure novelty against items already placed (MMR)", ge=0, le=1)] = 0.0
     caps: Annotated[dict[str, int], about("at most this many items of one value of an attribute")] = {}
     filter: Annotated[dict[str, str | list[str]], about("only items with these attribute values")] = {}
