@@ -62,7 +62,7 @@ def sentences(opinion: Opinion) -> list[str]:
         f"{overlap.shown:,} items shown to {overlap.users:,} users, worth {overlap.effective:,.0f}; "
         f"largest weight {overlap.largest:.1f}, mean {overlap.mean:.2f}; {100 * overlap.outside:.1f} % of what it shows was never going to be shown"
     ]
-    return lines + [f"left out: {n:,} {why}" for why, n in sorted(opinion.left_out.items(), key=lambda each: -each[1])]
+    return lines + [f"left out: {each}" for each in opinion.without()]
 
 
 def search(options: argparse.Namespace, terminal: Terminal) -> Answer:

@@ -76,6 +76,10 @@ class Opinion(msgspec.Struct, frozen=True, kw_only=True):
     left_out: dict[str, int]  # items shown, by why
     uplift: dict[str, Interval] = {}  # relative, by estimator; none where it cannot say
 
+    def without(self) -> list[str]:
+        """What was left out and why, most first."""
+        return [f"{n:,} {why}" for why, n in sorted(self.left_out.items(), key=lambda each: -each[1])]
+
 
 def opinion(shown: Shown, left_out: Mapping[str, int] | None = None, level: float = LEVEL, seed: int = 0) -> Opinion:
     """The opinion on a policy.

@@ -45,19 +45,20 @@ class PastItems:
     Parameters
     ----------
     plan : the compiled definitions
-    catalogue : every item there will be; it has no past of its own
+    catalogue : items known from the beginning
+    room : how many there will be; default: those
 
     Cost: one pass a day; per hop 0.1 ms for 10^5 items and 1 us for each listed one; 1 us per item read out.
     """
 
-    def __init__(self, plan: Plan, catalogue: Catalogue) -> None:
-        self.plan, self.state = plan, ItemState(plan, capacity=max(1, len(catalogue)))
+    def __init__(self, plan: Plan, catalogue: Catalogue, room: int = 1) -> None:
+        self.plan, self.state = plan, ItemState(plan, capacity=max(room, len(catalogue)))
         load_catalogue(self.state, catalogue)
         self.live = LiveItems(self)
-        room = self.state.shape.capacity
-        self.chain, self.chained = Chain(np.full(room, -1, np.int64), np.empty(0, np.int64)), 0
-        self.bounds = np.zeros((len(plan.popular), room), np.int64)  # no count of an item is above its bound, at the hop shown or any later one
-        self.read_at = np.full(room, -1, np.int64)  # hop of each item's values; -1 = none
+        rows = self.state.shape.capacity
+        self.chain, self.chained = Chain(np.full(rows, -1, np.int64), np.empty(0, np.int64)), 0
+        self.bounds = np.zeros((len(plan.popular), rows), np.int64)  # no count of an item is above its bound, at the hop shown or any later one
+        self.read_at = np.full(rows, -1, np.int64)  # hop of each item's values; -1 = none
 
     # What readers of the table need.
 
@@ -100,8 +101,8 @@ class PastItems:
             state.advance(hop, offset)
             self.chain.head[:], self.chained = -1, 0
             self.bounds[:] = state.cells[:, self.plan.popular].T
-            self.read_at[:] = hop
-        elif hop > shown or state.recent.n > self.chained or state.stale_newest:
+            self.read_at[: state.n] = hop
+        elif hop > shown or state.recent.n > self.chained or state.stale_newest or state.staged:
             self.glance(max(hop, shown), offset)
         else:
             self.table.header[OFFSET] = offset
@@ -110,21 +111,26 @@ class PastItems:
 
     @property
     def past(self) -> Past:
-        return Past(self.state.tiles, self.state.recent.columns, self.chain)
+        tiles, newer = self.state.tiles, self.state.n + 1 - len(self.state.tiles.start)
+        if newer > 0:  # items that came since the last pass have no tiles
+            self.state.tiles = tiles = tiles._replace(start=np.append(tiles.start, np.full(newer, tiles.start[-1])))
+        return Past(tiles, self.state.recent.columns, self.chain)
 
     def glance(self, hop: int, offset: int) -> None:
         """Shows a hop of the day of the last pass."""
         state, weights, item = self.state, self.plan.weights(hop), self.plan.item
+        described = state.take_staged()
         state.add_recent()
         self.link_recent()
+        if state.stale_top:  # what was hidden or shown changes how little is enough to be listed
+            state.top[:-1] = -1
         popular = item.cells[list(self.plan.popular)]
         tops_within(state.top[:-1], self.bounds, state.flags, state.n, self.past, (item.amounts, popular, weights, hop))
         if state.stale_newest:
             state.top[-1] = newest_of(state.first_seen, state.flags, state.n)
         with state.publication() as table:
-            table.first_seen[: state.n], table.top[:] = state.first_seen[: state.n], state.top
-            table.header[[HOP, OFFSET]] = hop, offset
-        state.stale_newest = False
+            state.show(table, described, offset)
+            table.header[HOP] = hop
 
     def link_recent(self) -> None:
         """Links the newest events to their items, whose bounds rise by as much as an event can ever count."""

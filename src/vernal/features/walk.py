@@ -1,7 +1,8 @@
 """History walked forward: live item tables and user states as they were at each moment, made by the code that serving runs.
 
 In: a `History` and a `Catalogue`. Out: at every stop, the picture a server would have had then. Nothing received at or after the stop is in it. The
-catalogue has no past of its own: attributes, flags and titles are those given.
+catalogue has no past of its own: attributes, flags and titles are those given, and an item is new when its first event comes. Where it must be exactly what
+was served, `Retold` takes catalogue records from the log as they came.
 """
 
 from functools import cached_property
@@ -29,6 +30,7 @@ class Walk:
     plan, settings : what is computed
     history : in order of arrival
     catalogue : of the same items
+    room : how many there will be, where not all are in it
 
     Example
     -------
@@ -41,9 +43,9 @@ class Walk:
     True
     """
 
-    def __init__(self, plan: Plan, settings: Settings, history: History, catalogue: Catalogue) -> None:
+    def __init__(self, plan: Plan, settings: Settings, history: History, catalogue: Catalogue, room: int = 1) -> None:
         self.plan, self.settings, self.history, self.catalogue = plan, settings, history, catalogue
-        self.items = PastItems(plan, catalogue)
+        self.items = PastItems(plan, catalogue, room)
         self.rows = 0  # rows of the history that are in
 
     @property

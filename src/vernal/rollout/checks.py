@@ -207,8 +207,11 @@ def memory(release: Release, other: Release | None) -> Check:
 
 def off_policy(found: Opinion | str, margin: float) -> Check:
     """What logged propensities say of what its slates would have earned; on requests it has learned from, so it can only speak against it."""
-    if isinstance(found, str) or not found.uplift:
-        return missing("off-policy estimate", found if isinstance(found, str) else found.sentence)
+    if isinstance(found, str):
+        return missing("off-policy estimate", found)
+    sentence = f"{found.sentence}; left out: {', '.join(found.without())}" if found.left_out else found.sentence
+    if not found.uplift:
+        return missing("off-policy estimate", sentence)
     value, low, high = found.uplift["doubly robust"]
     refused = value < -margin and high < 0
-    return Check(name="off-policy estimate", verdict=verdict(refused=refused), sentence=found.sentence, figure=value, low=low, high=high, bound=-margin)
+    return Check(name="off-policy estimate", verdict=verdict(refused=refused), sentence=sentence, figure=value, low=low, high=high, bound=-margin)

@@ -1,8 +1,8 @@
 """What another release, or other settings, would have earned on requests that were answered: logged slates, considered again by both.
 
 In: the log, an `Alternative`, a stretch of the past. Out: an `Opinion` (evaluation/offpolicy.py). Each slate is made again by the release and the settings that
-answered it; one that does not come out as it was logged is left out, so the chances used are those of what happened. The state of users and items is that of
-the slate's offsets, by the walk that training uses; the catalogue is that of now.
+answered it, from users, items and catalogue as they were at its offsets, and comes out as it was logged. Where a setting was changed or a user erased since,
+it may not; then it is left out and counted, so the chances used are those of what happened.
 
 A release that has learned from the stretch looks better on it than it is: such an estimate can only speak against it.
 """
@@ -22,12 +22,13 @@ from vernal.errors import ReleaseError
 from vernal.evaluation.offpolicy import Opinion, Shown, opinion
 from vernal.events.reading import batches
 from vernal.events.schema import Event, Kind, Slate
-from vernal.features.walk import Walk
+from vernal.features.retold import Retold
 from vernal.ranking.ladder import Budget, Rung
 from vernal.ranking.parts import Parts
 from vernal.ranking.recommender import Considered, Recommender
 from vernal.ranking.request import Request
 from vernal.release import ReleaseStore
+from vernal.serving.traffic import HOLDOUT
 from vernal.terms import US_PER_S
 from vernal.training.ports import TrainingSpace, silent
 from vernal.training.snapshot import Snapshot
@@ -87,7 +88,7 @@ class Given(NamedTuple):
 class Found(NamedTuple):
     """Logged slates to consider, and what is left out already."""
 
-    given: list[Given]  # in order of their item offsets
+    given: list[Given]  # in order of the item tables that answered
     left_out: dict[str, int]
 
     @property
@@ -122,16 +123,25 @@ def logged(space: TrainingSpace, begin: int, end: int, most: int = MOST, after: 
 
     chosen = heapq.nsmallest(most, usable(), key=lambda each: crc32(each.slate.rec_id.encode()))
     rewarded(space, {each.slate.rec_id: each for each in chosen}, known, mature, left)
-    return Found(sorted(chosen, key=lambda each: (each.slate.item_offset, each.offset)), left)
+    return Found(sorted(chosen, key=lambda each: (each.slate.item_offset, each.slate.hop, each.offset)), left)
 
 
 def unusable(slate: Slate) -> str:
     """Why nothing can be learned from a slate of what another policy would have got; empty = it can."""
     if slate.q:
         return "items found by a search"
+    if slate.arm == HOLDOUT:
+        return "the holdout's list"
+    if slate.teams:
+        return "drafted from two rankings"
     if slate.rung not in RANKED:
         return "answered below the ranked rungs"
-    return "" if len(slate.propensities) == 4 * len(slate.items) > 0 else "propensity missing"
+    if not len(slate.propensities) == 4 * len(slate.items) > 0:
+        return "propensity missing"
+    chance = np.frombuffer(slate.propensities, np.float32)
+    if (chance > 1 + 1e-6).any():
+        return "propensity above 1"
+    return "" if (chance > 0).all() else "propensity not above 0"
 
 
 def rewarded(space: TrainingSpace, chosen: Mapping[str, Given], known: set[int], mature: int, left: dict[str, int]) -> None:
@@ -165,7 +175,8 @@ class Considering:
 
     def __init__(self, space: TrainingSpace, other: Alternative, snapshot: Snapshot) -> None:
         self.space, self.other, self.snapshot = space, other, snapshot
-        self.walk = Walk(snapshot.plan, snapshot.settings, snapshot.history, snapshot.catalogue)
+        self.walk = Retold(snapshot.plan, snapshot.settings, snapshot.history, space.log)
+        self.erased = max((batch.last for batch in batches(space.log, frozenset({Kind.ERASURES}))), default=0)
         self.codes = {user: code for code, user in enumerate(snapshot.history.users) if user}
         self.parts: dict[str, Parts | None] = {}
         self.recommenders: dict[tuple[str, str, bool], Recommender | None] = {}
@@ -205,7 +216,7 @@ class Considering:
         placed = np.frombuffer(slate.item_numbers, np.uint32).astype(np.int64)
         chance = np.frombuffer(slate.propensities, np.float32)
         if not np.array_equal(again.numbers, placed) or not np.allclose(again.propensities, chance, atol=CLOSE):
-            return "not made again as they were"
+            return self.changed_since(slate)
         return rows_of(
             ours.considered(*asked, DRAWS, budget),
             theirs.considered(*asked, DRAWS, budget),
@@ -214,6 +225,12 @@ class Considering:
             given.rewards,
             user if user >= 0 else -given.offset,
         )
+
+    def changed_since(self, slate: Slate) -> str:
+        """Why a slate was not made again as it was."""
+        if self.space.releases.manifest(slate.release).lineage.config != self.space.settings.fingerprint():
+            return "answered under settings that were changed since"
+        return "answered before a user was erased" if slate.item_offset < self.erased else "not made again as they were"
 
 
 def rows_of(
