@@ -1,5 +1,6 @@
 """A village in a real workspace, that can go on living."""
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from vernal.config import Settings
 from vernal.events.schema import Event, Kind
 from vernal.terms import DAY_S, US_PER_S
 from vernal.testing.village import START_US, village_events, village_items, village_settings
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 class Village(Workspace):

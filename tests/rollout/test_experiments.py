@@ -8,9 +8,11 @@ from vernal.app import Workspace
 from vernal.clock import ManualClock
 from vernal.errors import ConfigError, ReleaseError, RequestError
 from vernal.events.schema import Event, Kind, Slate
+from vernal.rollout import experiments as module
 from vernal.rollout.experiments import Asked, Comparing, parsed, read_comparisons, result, start, stop
 from vernal.rollout.shares import traffic_of
 from vernal.serving.traffic import CHAMPION, HOLDOUT, Split, Variant
+from vernal.terms import DAY_S, US_PER_S
 from vernal.testing.village import START_US, village_settings
 
 SHOWN = 10
@@ -121,6 +123,30 @@ def test_uplift_over_the_holdout_covers_the_truth_and_narrows(shop):
     assert widths[-1] < widths[0]
 
 
+def test_a_holdout_that_never_answers_is_said(shop):
+    shop.settings = replace(shop.settings, rollout=replace(shop.settings.rollout, holdout=0.1))
+    comparing = Comparing(shop)
+    shop.serve(300, {}, lambda _: CHAMPION)
+    [found] = comparing.step(shop.clock.now())
+    assert ("the holdout answered nobody" in found.odd, found.sentence) == (True, found.odd)
+
+
+def test_what_a_comparison_leaves_out_is_said(shop):
+    start(shop, "ada", Asked(name="taste", variants=TWO, share=0.9))
+    shop.serve(50, {}, lambda _: "taste/as-is")
+    slate, now = shop.slate("odd", "u-odd", "taste/bold"), shop.clock.now()
+    ahead = replace(slate, rec_id="ahead", user="u-ahead", time=now + 3_600 * US_PER_S)
+    two = replace(slate, rec_id="two", arm="taste/as-is")
+    shop.log.append(Kind.SLATES, [replace(slate, propensities=np.full(SHOWN, 1.5, np.float32).tobytes()), two, ahead])
+    shop.log.append(Kind.EVENTS, [Event("none", "buy", "u-odd", "i0", now, rec_id="nothing"), Event("other", "buy", "u-odd", "elsewhere", now, rec_id="odd")])
+    shop.clock.advance(seconds=3 * DAY_S)
+    shop.log.append(Kind.EVENTS, [Event("late", "buy", "u-odd", "i0", now, rec_id="odd")])
+    assert result(shop, "taste").left_out == (
+        "1 rewards of slates that are unknown or of no arm compared, 1 late rewards, 1 rewards of items not shown, 1 slates of users in two arms, "
+        "1 slates with impossible propensities, 1 slates of workers whose clocks are apart"
+    )
+
+
 def test_a_keeper_that_starts_again_finds_what_it_had_found(shop):
     start(shop, "ada", Asked(name="taste", variants=TWO))
     comparing = Comparing(shop)
@@ -130,6 +156,32 @@ def test_a_keeper_that_starts_again_finds_what_it_had_found(shop):
     now = shop.clock.now()
     went_on, again = comparing.step(now), Comparing(shop).step(now)
     assert [[replace(arm, past=[]) for arm in each.arms] for each in went_on] == [[replace(arm, past=[]) for arm in each.arms] for each in again]
+
+
+def test_a_keeper_that_starts_again_goes_on_from_what_was_kept_unless_it_is_damaged(shop, monkeypatch):
+    monkeypatch.setattr(module, "KEPT_EVERY", 100)
+    shop.settings = replace(shop.settings, rollout=replace(shop.settings.rollout, holdout=0.1))
+    start(shop, "ada", Asked(name="taste", variants=TWO))
+    comparing = Comparing(shop)
+    shop.serve(300, {})
+    comparing.step(shop.clock.now())
+    files = sorted((shop.data / "rollout" / "counted").iterdir())
+    shop.serve(300, {})
+    now = shop.clock.now()
+    restarted, went_on = Comparing(shop), figures(comparing.step(now))
+    monkeypatch.setattr(module, "offset_at", None)  # nothing is looked for in the log again
+    assert (len(files), figures(restarted.step(now))) == (2, went_on)
+    monkeypatch.undo()
+    for file in files:
+        file.write_bytes(file.read_bytes()[:-1])
+    assert figures(Comparing(shop).step(now)) == went_on
+    stop(shop, "ada", "taste")
+    comparing.step(now)
+    assert [file.exists() for file in files] == [True, False]
+
+
+def figures(found):
+    return {each.name: [replace(arm, past=[]) for arm in each.arms] for each in found}
 
 
 def test_an_interleaved_experiment_credits_the_team_whose_item_was_clicked(shop):

@@ -52,7 +52,12 @@ class LeftOut(msgspec.Struct):
 
     def sentence(self) -> str:
         """What there is to say, in words; empty when nothing is."""
-        words = {"unknown": "rewards of unknown slates", "expired": "late rewards", "not_shown": "rewards of items not shown", "repeated": "repeated rewards"}
+        words = {
+            "unknown": "rewards of slates that are unknown or of no arm compared",
+            "expired": "late rewards",
+            "not_shown": "rewards of items not shown",
+            "repeated": "repeated rewards",
+        }
         words |= {"crossed": "slates of users in two arms", "odd": "slates with impossible propensities", "apart": "slates of workers whose clocks are apart"}
         return ", ".join(f"{getattr(self, name):,} {text}" for name, text in words.items() if getattr(self, name))
 
@@ -89,7 +94,8 @@ class Counting:
         self.deadline_us = 1_000 * settings.serving.deadline_ms
         self.mature_us = duration_s(settings.monitoring.mature_after) * US_PER_S
         self.left_out = LeftOut()
-        self.users: dict[str, int] = {}  # user -> row
+        self.users: dict[int, int] = {}  # user, keyed -> row
+        self.erased = 0  # users of whom nothing is left
         self.n = 0
         self.sums = np.zeros((1_024, FIRST_SCENARIO + 2 * len(self.scenarios)))
         self.arms = np.full(1_024, -1, np.int16)  # -1 = erased
@@ -99,6 +105,11 @@ class Counting:
         self.newest = np.zeros(len(self.names), np.int64)  # and of each arm's
         self.given: dict[int, Given] = {}
         self.early: dict[int, tuple[int, list[bytes]]] = {}  # rewards whose slate has not come
+
+    @property
+    def rules(self) -> str:
+        """What is counted and how, but for which slates are whose: countings that differ in it do not go on from each other."""
+        return f"{self.names} {self.weights} {self.attribute} {list(self.scenarios)} {self.deadline_us} {self.mature_us} {self.codes is not None}"
 
     def read(self, log: EventReader, until: int | None = None) -> None:
         """Takes in what came since."""
@@ -173,12 +184,13 @@ class Counting:
 
     def row(self, slate: Slate, arm: int) -> int:
         """The row of a slate's user, who stays in the arm and the segment of their first one; somebody unknown is a user of one request."""
-        row = self.users.get(slate.user) if slate.user else None
+        user = keyed(slate.user) if slate.user else 0
+        row = self.users.get(user) if user else None
         if row is None:
             row = self.n
             self.n += 1
-            if slate.user:
-                self.users[slate.user] = row
+            if user:
+                self.users[user] = row
             if row == len(self.arms):
                 self.grow()
             self.arms[row] = arm
@@ -220,9 +232,11 @@ class Counting:
 
     def erase(self, user: str) -> None:
         """Leaves nothing of a user in any sum."""
-        row = self.users.pop(user, None)
+        row = self.users.pop(keyed(user), None)
         if row is not None:
-            self.arms[row], self.sums[row] = -1, 0
+            self.arms[row], self.sums[row], self.seen[row] = -1, 0, 0
+            self.given = {key: given for key, given in self.given.items() if given.row != row}
+            self.erased += 1
 
     def forget(self, now: int) -> None:
         """Lets go of slates whose rewards would come too late, and of rewards whose slates did not come."""
@@ -277,8 +291,8 @@ def joined(slates: Sequence[Slate], name: str, kind: Any, shown: NDArray[np.int6
     return np.frombuffer(b"".join(whole), kind)
 
 
-def keyed(rec_id: str) -> int:
-    return int.from_bytes(blake2b(rec_id.encode(), digest_size=8).digest(), "big")
+def keyed(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
 def short(item: str) -> bytes:

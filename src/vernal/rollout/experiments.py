@@ -7,7 +7,7 @@ non-personalised list.
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -21,6 +21,7 @@ from vernal.errors import RequestError
 from vernal.evaluation.intervals import Interval
 from vernal.evaluation.sequences import Moments, mismatch, ratio
 from vernal.events.schema import Slate
+from vernal.rollout.checkpoint import keep, restored
 from vernal.rollout.counting import Counting, offset_at
 from vernal.rollout.ports import RolloutSpace
 from vernal.rollout.records import FOLDER, Lines
@@ -32,11 +33,14 @@ from vernal.terms import DAY_S, US_PER_S
 
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 LEVEL: Final = 0.05  # each interval misses the truth at any look ever with this chance at most
-SPAN_S: Final = 28 * DAY_S  # of the holdout's comparison, when it is begun anew
+SPAN_S: Final = 28 * DAY_S  # of the holdout's comparison, when it is begun anew; a keeper that starts again does so where it began twice as long ago
 CONTROLS: Final = 4  # users of the release in charge that are counted for each one in the holdout
 POINTS: Final = 120  # of the past of a comparison
 LEAST_MOVE: Final = 1.1  # a point is kept once there are so many times the impressions of the point before
+KEPT_EVERY: Final = 100_000  # records; counting as many again takes a second
 ODD: Final = 1e-4  # arms of sizes that chance makes this seldom were not shared out as meant
+
+Key = tuple[str, int]  # name of a comparison, and when it began
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -90,7 +94,7 @@ def start(space: RolloutSpace, by: str, asked: Asked) -> Experiment:
     Raises
     ------
     RequestError
-        A name that is taken or is none, variants that are the same, settings that are none of a scenario's, no traffic left.
+        A name that is taken or is none, variants that are the same, settings that are none of a scenario's.
     ReleaseError
         A variant's release is not there, or may not serve.
     """
@@ -207,7 +211,7 @@ def comparison(name: str, since: int, now: int, counting: Counting, past: Sequen
     names = teams or counting.names
     rewards = counting.teams() if teams else [counting.reward_of(arm) for arm in names]
     arms = [beside(arm, rewards[0], reward, place, now, past) for place, (arm, reward) in enumerate(zip(names, rewards, strict=True))]
-    odd = "" if name == HOLDOUT or teams else shared_oddly(rewards)
+    odd = "" if teams else nobody_held(rewards) if name == HOLDOUT else shared_oddly(rewards)
     return Comparison(
         name=name, since=rfc3339(since), until=rfc3339(now), arms=arms, sentence=odd or sentence(arms), left_out=counting.left_out.sentence(), odd=odd
     )
@@ -245,6 +249,14 @@ def shared_oddly(rewards: Sequence[Moments]) -> str:
     return ""
 
 
+def nobody_held(rewards: Sequence[Moments]) -> str:
+    """Whether the holdout never answers; how many it should have depends on what else ran."""
+    held, others = (reward.users for reward in rewards)
+    if held == 0 and mismatch(held, others, 1 / (1 + CONTROLS)) > -math.log(ODD):
+        return f"the holdout answered nobody while {others:,} users were counted beside it: there is nothing to compare with"
+    return ""
+
+
 def sentence(arms: Sequence[Compared]) -> str:
     """What is found, in words."""
     if not any(arm.shown for arm in arms):
@@ -263,21 +275,22 @@ def said(arm: Compared, against: str) -> str:
 class Comparing:
     """Keeps every running comparison up to date, for those who ask.
 
-    What was counted is counted again from the log when its process is started again.
+    A process that is started again goes on from what was kept (`checkpoint`), at most `KEPT_EVERY` records back, or counts again from the log.
     """
 
     def __init__(self, space: RolloutSpace) -> None:
         self.space = space
-        self.counted: dict[tuple[str, int], Counting] = {}
+        self.counted: dict[Key, Counting] = {}
+        self.kept: dict[Key, tuple[int, int]] = {}  # offset and erased users of what is in each file
         self.uplift_since = 0  # UTC us
         self.known = read_comparisons(space.data)
 
     def step(self, now: int) -> list[Comparison]:
         """Every comparison as of now, written down."""
         traffic = traffic_of(self.space)
-        wanted: dict[tuple[str, int], int] = {(experiment.name, experiment.begun_at): experiment.begun_at for experiment in traffic.experiments}
+        wanted: dict[Key, int] = {(experiment.name, experiment.begun_at): experiment.begun_at for experiment in traffic.experiments}
         for experiment in traffic.experiments:
-            self.counted.setdefault((experiment.name, experiment.begun_at), counting_of(self.space, experiment))
+            self.begin(experiment)
         if self.space.settings.rollout.holdout > 0:
             self.uplift(traffic, now)
             wanted[(HOLDOUT, 0)] = self.uplift_since
@@ -285,6 +298,7 @@ class Comparing:
         past = {each.name: each.arms for each in self.known}
         for counting in self.counted.values():
             counting.read(self.space.log)
+        self.keep(wanted)
         teams = {experiment.name: teams_of(experiment) for experiment in traffic.experiments}
         self.known = [
             comparison(name, wanted[name, at], now, counting, past.get(name, []), teams.get(name, [])) for (name, at), counting in self.counted.items()
@@ -292,11 +306,45 @@ class Comparing:
         replaced(self.space.data / FOLDER / "comparisons.json", Comparisons(self.known))
         return self.known
 
+    def begin(self, experiment: Experiment) -> None:
+        key = (experiment.name, experiment.begun_at)
+        if key not in self.counted:
+            counting = counting_of(self.space, experiment)
+            restored(self.file(key), counting, self.what(counting), self.space.log.end())
+            self.counted[key], self.kept[key] = counting, (counting.offset, counting.erased)
+
     def uplift(self, traffic: Traffic, now: int) -> None:
-        if (HOLDOUT, 0) not in self.counted:
-            offset, at = offset_at(self.space.log, now - SPAN_S * US_PER_S)
-            self.uplift_since = at or now
-            self.counted[(HOLDOUT, 0)] = uplift_counting(self.space, traffic.salt, offset)
+        key, span = (HOLDOUT, 0), SPAN_S * US_PER_S
+        if key in self.counted:
+            return
+        counting = uplift_counting(self.space, traffic.salt, 0)
+        since = restored(self.file(key), counting, self.what(counting), self.space.log.end())
+        if since is None or since < now - 2 * span:
+            offset, at = offset_at(self.space.log, now - span)
+            counting, since = uplift_counting(self.space, traffic.salt, offset), at or now
+        self.counted[key], self.kept[key], self.uplift_since = counting, (counting.offset, counting.erased), since
+
+    def keep(self, wanted: Mapping[Key, int]) -> None:
+        """Writes down what was counted, where there is enough of it or somebody was erased; what is over goes."""
+        for key, counting in self.counted.items():
+            offset, erased = self.kept[key]
+            if counting.offset - offset >= KEPT_EVERY or counting.erased > erased:
+                keep(self.file(key), counting, self.what(counting), wanted[key])
+                self.kept[key] = counting.offset, counting.erased
+        for file in self.folder.glob("*") if self.folder.exists() else ():
+            if file not in {self.file(key) for key in wanted}:
+                file.unlink()
+
+    def what(self, counting: Counting) -> str:
+        """What is counted by which rules."""
+        return f"{counting.rules} {traffic_of(self.space).salt} {self.space.settings.rollout.holdout}"
+
+    @property
+    def folder(self) -> Path:
+        return self.space.data / FOLDER / "counted"
+
+    def file(self, key: Key) -> Path:
+        return self.folder / f"{key[0]}-{key[1]}"
 
 
 class Comparisons(msgspec.Struct, frozen=True):

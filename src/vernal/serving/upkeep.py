@@ -10,6 +10,7 @@ import msgspec
 
 FILE = Path("rollout") / "status.json"
 SEVERITIES = ("P1", "P2", "P3")  # of alarms: page, look today, digest
+ACTS = ("begin", "widen", "promote", "roll back")  # on releases on trial
 OUTCOMES = ("promoted", "rolled back", "proposed", "refused", "failed")  # of trainings
 
 
@@ -28,6 +29,8 @@ class Upkeep(msgspec.Struct, frozen=True, kw_only=True):
     training_s: float | None = None  # how long the last one took
     refusals: int = 0  # challengers that the gate refused
     next_at: int | None = None  # when the next training is due
+    canary_low: float | None = None  # lower bound of the reward of a release on trial relative to the one in charge, less 1; none = nothing is on trial
+    canary_acts: dict[str, int] = {}  # act -> how many
 
 
 def write_upkeep(data: Path, upkeep: Upkeep) -> None:
@@ -37,9 +40,14 @@ def write_upkeep(data: Path, upkeep: Upkeep) -> None:
 
 def replaced(file: Path, content: msgspec.Struct) -> None:
     """Puts JSON in a file's place, whole."""
+    written(file, msgspec.json.encode(content))
+
+
+def written(file: Path, content: bytes) -> None:
+    """Puts bytes in a file's place, whole."""
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_suffix(".tmp")
-    fresh.write_bytes(msgspec.json.encode(content))
+    fresh.write_bytes(content)
     os.replace(fresh, file)
 
 
