@@ -25,7 +25,14 @@ UNITS = {"duration": "s", "share": "percentunit", "number": "short"}
 SERVER = {"instance": "shop:8420", "job": "vernal"}  # of the made-up server in the unit tests
 BEGINS_MIN = 20  # when what is wrong in a case begins
 HEADLINES = ("VernalSlow", "VernalErrors", "VernalFallback", "VernalFeaturesLate", "VernalReleaseOld", "VernalRegret", "VernalDrift", "VernalTrainingHeld")
-TITLES = {"serving": "Serving", "freshness": "Freshness", "staleness": "Staleness", "drift": "Drift", "training": "Training and gate"}
+TITLES = {
+    "serving": "Serving",
+    "freshness": "Freshness",
+    "staleness": "Staleness",
+    "drift": "Drift",
+    "training": "Training and gate",
+    "trial": "Trials on users",
+}
 
 
 def files() -> dict[Path, str]:

@@ -127,7 +127,8 @@ def test_new_events_are_trained_on_at_the_cadence_judged_and_put_in_charge(shop)
     assert (last.outcome, last.reason, last.release) == ("promoted", decision.reason, shop.releases.champion())
     assert shop.releases.last_promotion().reason.startswith(decision.reason)
     assert "no traffic to try it on" in last.note
-    assert read_upkeep(shop.data).trainings == {"promoted": 1}
+    upkeep = read_upkeep(shop.data)
+    assert (upkeep.trainings, upkeep.canary_acts, upkeep.canary_low) == ({"promoted": 1}, {"begin": 1, "promote": 1}, None)
 
 
 def test_every_training_that_ended_is_told_to_the_tracker_once(shop):

@@ -46,6 +46,7 @@ def test_a_trial_from_first_answer_to_abort(shop):
         met = arms(client)
         assert met == {user: (split.arm(user), other if split.arm(user) == "canary" else good) for user in USERS}
         assert client.get("/v1/canary").json()["canary"]["release"] == other
+        assert f'vernal_canary_share{{release="{other}"}} 0.5' in client.get("/metrics").text
         gone = client.post("/v1/canary/abort", json={"reason": "not on a Friday"})
         began = time.monotonic()
         assert gone.json()["release"] == other

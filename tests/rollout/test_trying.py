@@ -13,9 +13,11 @@ from vernal.errors import RequestError
 from vernal.events.schema import Event, Kind, Slate
 from vernal.rollout import trying as module
 from vernal.rollout.gate import judge, promote
+from vernal.rollout.keeper import Keeper
 from vernal.rollout.shares import changed, changes_of, traffic_of
 from vernal.rollout.trying import Trying, abort, hold, read_look, steps_of
 from vernal.serving.traffic import CANARY, CHAMPION, Split
+from vernal.serving.upkeep import read_upkeep
 from vernal.terms import DAY_S, US_PER_S
 from vernal.testing.remade import remade
 from vernal.testing.village import START_US, village_settings
@@ -131,6 +133,31 @@ def test_a_shop_without_traffic_promotes_at_once_and_says_so(shop):
     lived(shop, begun(shop))
     assert acts(shop) == [("begin", 0.0), ("promote", 1.0)]
     assert "no traffic" in shop.releases.last_promotion().reason
+
+
+class Busy:
+    """Hands that are at a training already."""
+
+    running = True
+
+    def finished(self):
+        return None
+
+
+def test_how_a_trial_stands_is_told_to_those_who_scrape(shop):
+    keeper = Keeper(shop, Busy())
+    keeper.tick()
+    keeper.trying = begun(shop)
+    while traffic_of(shop).canary.share < 0.5:
+        keeper.attend()
+        shop.serve()
+    keeper.attend()
+    upkeep = read_upkeep(shop.data)
+    assert (upkeep.canary_acts, -1 < upkeep.canary_low < 0.5) == ({"begin": 1, "widen": 2}, True)
+    abort(shop, "ada", "enough")
+    keeper.attend()
+    upkeep = read_upkeep(shop.data)
+    assert (upkeep.canary_acts["roll back"], upkeep.canary_low) == (1, None)
 
 
 def test_a_held_canary_stays_where_it_is_until_it_is_let_go(shop):

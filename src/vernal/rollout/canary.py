@@ -109,6 +109,11 @@ def decide(canary: Canary, evidence: Evidence, rules: Rollout, now: int) -> Verd
     return Look(canary, evidence, rules, now).verdict()
 
 
+def lower_bound(evidence: Evidence) -> float:
+    """What a canary's reward is at least, relative to the other arm's, less 1; -1 before anything can be said."""
+    return ratio(evidence.canary.reward, evidence.control.reward, LEVEL).low
+
+
 class Against(NamedTuple):
     """One thing that may speak against a release."""
 

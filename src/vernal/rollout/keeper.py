@@ -17,6 +17,7 @@ from vernal.events.schema import Kind
 from vernal.monitoring.watchman import Watchman
 from vernal.release import Manifest
 from vernal.rollout.acknowledging import asks
+from vernal.rollout.canary import lower_bound
 from vernal.rollout.certificate import Certificate
 from vernal.rollout.experiments import Comparing
 from vernal.rollout.gate import certificate_of, judge, promote
@@ -27,7 +28,7 @@ from vernal.rollout.records import FOLDER, Training, decisions_of, trainings, tr
 from vernal.rollout.rescoring import Rescoring
 from vernal.rollout.shares import traffic_of
 from vernal.rollout.staleness import Ledger, Standing, standing
-from vernal.rollout.trying import Trying
+from vernal.rollout.trying import Look, Trying
 from vernal.serving.traffic import releases_of
 from vernal.serving.upkeep import OUTCOMES, Upkeep, write_upkeep
 from vernal.terms import US_PER_S
@@ -98,6 +99,8 @@ class Keeper:
         self.trying, self.comparing = Trying(space, mirror), Comparing(space)
         self.arrivals: dict[int, Arrivals] = {}
         self.last: Decision | None = None  # written down
+        self.told: Upkeep | None = None
+        self.seen: Look | None = None  # of the release on trial, last
         self.back_at: int | None = None  # when the clock was found to have gone back, last
         for decision in self.decisions.all():
             self.remember(decision)
@@ -172,7 +175,10 @@ class Keeper:
 
     def attend(self) -> None:
         """One look at the release on trial, if there is one; a trial that is over ends its training."""
-        self.trying.look(self.holds())
+        self.seen = self.trying.look(self.holds())
+        if self.told is not None:
+            self.told = self.tried_so_far(self.told)
+            write_upkeep(self.space.data, self.told)
         training = self.trainings[-1] if self.trainings else None
         if training is None or training.outcome != "on trial" or self.trying.running:
             return
@@ -270,7 +276,13 @@ class Keeper:
             refusals=outcomes["refused"],
             next_at=decision.next_at,
         )
-        write_upkeep(self.space.data, upkeep)
+        self.told = self.tried_so_far(upkeep)
+        write_upkeep(self.space.data, self.told)
+
+    def tried_so_far(self, upkeep: Upkeep) -> Upkeep:
+        """With how it stands with releases on trial."""
+        low, acts = lower_bound(self.seen.evidence) if self.seen and self.trying.running else None, Counter(step.act for step in self.trying.steps.all())
+        return msgspec.structs.replace(upkeep, canary_low=low, canary_acts=dict(acts))
 
     def took_s(self) -> float | None:
         """How long the last training that ended took, until its release was judged."""

@@ -241,4 +241,11 @@ ALERTS: Final = (
         fires={"vernal_release_failures_total": "0x20 1x80"},
         quiet={"vernal_release_failures_total": "1x100"},
     ),
+    Alert(
+        "VernalRolledBack", "trial", "warning", grew('vernal_canary_acts_total{act="roll back"}'), "0", "", "number",
+        "A release on trial was taken away from its users; the one in charge goes on.",
+        "`vernal canary status` says why; `vernal releases NAME` what the gate had found.",
+        fires={'vernal_canary_acts_total{act="roll back"}': "1x20 2x80"},
+        quiet={'vernal_canary_acts_total{act="roll back"}': "2x100", 'vernal_canary_acts_total{act="promote"}': "0x20 1x80"},
+    ),
 )  # fmt: skip

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-Topic = Literal["serving", "freshness", "staleness", "drift", "training"]
+Topic = Literal["serving", "freshness", "staleness", "drift", "training", "trial"]
 BUCKETS_S = (0.0005, 0.001, 0.002, 0.0035, 0.005, 0.01, 0.02, 0.035, 0.05, 0.1, 0.25, 1.0)
 
 

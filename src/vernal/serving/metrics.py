@@ -13,7 +13,7 @@ from vernal.serving.meters import Gauge, Layout, Meter, Value
 from vernal.serving.recommending import STAGES
 from vernal.serving.routes import Table
 from vernal.serving.service import Service
-from vernal.serving.upkeep import OUTCOMES, SEVERITIES, Upkeep, read_upkeep
+from vernal.serving.upkeep import ACTS, OUTCOMES, SEVERITIES, Upkeep, read_upkeep
 from vernal.terms import US_PER_S
 
 GAUGES: Final = (
@@ -37,6 +37,9 @@ GAUGES: Final = (
     Gauge("vernal_training_due_seconds", "time until the next training; below 0 when it is late", "training"),
     Gauge("vernal_trainings_total", "trainings by what became of them", "training", ("outcome",), counter=True),
     Gauge("vernal_gate_refusals_total", "challengers that the gate refused", "training", counter=True),
+    Gauge("vernal_canary_share", "share of users that meet the release on trial, 0 while nobody sees it; absent while there is none", "trial", ("release",)),
+    Gauge("vernal_canary_reward_low", "least reward of the release on trial relative to the one in charge, less 1; -1 before anything can be said", "trial"),
+    Gauge("vernal_canary_acts_total", "acts on releases on trial", "trial", ("act",), counter=True),
 )
 
 
@@ -77,6 +80,8 @@ def values(service: Service) -> Iterator[Value]:
     yield Value("vernal_items", service.live.n)
     if name:
         yield Value("vernal_release_age_seconds", release_age_s(service, name, now), {"release": name})
+    if (canary := service.arms.traffic.canary) is not None:
+        yield Value("vernal_canary_share", canary.share, {"release": canary.release})
     if upkeep is not None and service.settings.rollout.mode != "off":
         yield from upkeep_values(upkeep, now)
 
@@ -116,6 +121,7 @@ def upkeep_values(upkeep: Upkeep, now: int) -> Iterator[Value]:
         "vernal_predicted_regret": upkeep.predicted_regret,
         "vernal_price_of_age": upkeep.price,
         "vernal_training_seconds": upkeep.training_s,
+        "vernal_canary_reward_low": upkeep.canary_low,
         "vernal_training_due_seconds": None if upkeep.next_at is None else (upkeep.next_at - now) / US_PER_S,
     }
     yield from (Value(name, value) for name, value in maybe.items() if value is not None)
@@ -127,3 +133,4 @@ def upkeep_values(upkeep: Upkeep, now: int) -> Iterator[Value]:
     yield Value("vernal_training_running", upkeep.training)
     yield from (Value("vernal_trainings_total", upkeep.trainings.get(outcome, 0), {"outcome": outcome}) for outcome in OUTCOMES)
     yield Value("vernal_gate_refusals_total", upkeep.refusals)
+    yield from (Value("vernal_canary_acts_total", upkeep.canary_acts.get(act, 0), {"act": act}) for act in ACTS)
