@@ -210,6 +210,7 @@ class Monitoring(Section, frozen=True, kw_only=True):
     window: Annotated[str, about("length of the windows that are judged; hours for fast catalogues")] = "1d"
     reference: Annotated[str, about("how much of the past says what is usual; three weeks at least")] = "56d"
     mature_after: Annotated[str, about("how long after a slate its outcomes are waited for")] = "1d"
+    mended_after: Annotated[int, about("whole windows as usual after which a fault of the data is over without a person's word; 0 = never", ge=0)] = 2
     known_days: Annotated[list[str], about('days that are not as usual and known to be, as "2026-11-27"; only data quality is judged then')] = []
 
 

@@ -23,7 +23,7 @@ def test_every_statistic_can_be_said_with_its_size_and_interval(statistic: Stati
 def test_a_share_is_said_before_and_after() -> None:
     sentence = alarm(Statistic.MISSING, 0.2838, (0.2118, 0.19, 0.23), stream=Stream.QUALITY, severity=Severity.P1).sentence()
     assert "the share of missing `price` rose from 2.0 % to 6.0 %" in sentence
-    assert sentence.endswith("not yet known whether it is harmful; training and promotion are held until this is acknowledged.")
+    assert sentence.endswith("not yet known whether it is harmful; training and promotion are held until this is over or acknowledged.")
 
 
 def test_an_uncertain_start_is_said_as_a_span_in_the_callers_words() -> None:

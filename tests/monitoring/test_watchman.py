@@ -9,7 +9,7 @@ import pytest
 
 from vernal.clock import ManualClock
 from vernal.config import Monitoring
-from vernal.events.schema import Event, Kind
+from vernal.events.schema import Event, Item, Kind
 from vernal.features.definition import compile_plan
 from vernal.monitoring.alarms import Alarm, Harm, Severity, Size, Span
 from vernal.monitoring.coordinates import Statistic
@@ -142,6 +142,45 @@ def test_an_acknowledged_fault_that_was_mended_is_forgotten_and_one_that_was_not
         watchman.step(day(38))
         assert bool(watchman.holds) == rings
         assert watchman.state.alarms[0].acknowledged_by == "ada"
+
+
+def test_a_fault_is_over_after_two_windows_as_usual_without_anybodys_word(tmp_path: Path) -> None:
+    mended = [e for e in EVENTS if e.type == "view" or not day(BROKEN) <= e.time < day(BROKEN + 1)]
+    for name, windows, over in (("by itself", 2, 3), ("a person", 0, None)):
+        village = Village(tmp_path / name, mended)
+        village.settings = msgspec.structs.replace(village.settings, monitoring=Monitoring(mended_after=windows))
+        watchman = village.watchman()
+        watchman.step(day(BEGUN))
+        held = [bool(watchman.step(day(BROKEN + n)) and watchman.holds) for n in range(1, 5)]
+        assert held == [n < over if over else True for n in range(1, 5)]
+        word = ("vernal", "As usual again for 2 windows.") if over else ("", "")
+        assert [(raised.acknowledged_by, raised.note) for raised in watchman.state.alarms] == [word]
+        assert watchman.watches["buy"].restarts == (1 if over else 0)
+
+
+def test_a_fault_that_goes_on_is_never_over(tmp_path: Path) -> None:
+    for name in ("a type that is not sent any more", "users and items swapped"):
+        watchman = watched(tmp_path / name, broken(FAULTS[name]))
+        assert watchman.holds
+        assert "vernal" not in {raised.acknowledged_by for raised in watchman.state.alarms}
+
+
+def test_goods_of_a_new_kind_are_no_fault_and_old_goods_of_a_new_kind_are(tmp_path: Path) -> None:
+    def renamed(item: Item, kind: str, name: str) -> Item:
+        return msgspec.structs.replace(item, item=name, attributes={attribute: [kind] for attribute in item.attributes})
+
+    for case, prefix, strange in (("new goods", "new-", False), ("relabelled", "", True)):
+        village = Village(tmp_path / case, [e for e in EVENTS if e.time < day(BROKEN)])
+        goods = [renamed(item, "unheard of", prefix + item.item) for item in ITEMS[::2]]
+        village.log.append(Kind.ITEMS, goods, [day(BROKEN)] * len(goods))
+        names = {item.item for item in ITEMS[::2]}
+        events = [msgspec.structs.replace(e, item=prefix + e.item) if e.item in names else e for e in EVENTS if e.time >= day(BROKEN)]
+        village.log.append(Kind.EVENTS, events, [event.time for event in events])
+        watchman = village.watchman()
+        watchman.step(day(BEGUN))
+        watchman.step(day(38))
+        columns = {raised.alarm.column for raised in watchman.state.alarms if raised.alarm.statistic == Statistic.UNSEEN}
+        assert bool(columns & {f"{kind}.{name}" for kind in ("view", "buy") for name in village.settings.items.attributes}) == strange
 
 
 def test_a_young_shop_is_judged_with_a_caveat_first_and_with_the_promise_after_three_weeks(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ def served(file: Path, workspace: Workspace, options: argparse.Namespace, termin
             supervisor.stop()
         else:
             terminal.say(f"\nTry it yourself: {supervisor.address}    (Ctrl-C stops the server; `make demo` starts it again)")
+            terminal.say("What it does when things go wrong: `vernal drill outage`, or any other of `vernal drill --help`")
 
     with contextlib.ExitStack() as stage:
         started = stage.enter_context(terminal.stage("serve"))

@@ -13,6 +13,7 @@ from vernal.console.routes import console_routes
 from vernal.errors import VernalError
 from vernal.rollout.processes import keep, train_once
 from vernal.rollout.routes import rollout_routes
+from vernal.serving import slates
 from vernal.serving.children import Role, this_child
 from vernal.serving.worker import run_child
 
@@ -41,6 +42,7 @@ def main(file: Path) -> int:
             elif child.role == "keeper":
                 keep(workspace, child, drill_command(file, "trainer", 0))
             else:
+                slates.EVERY_S = 0.0  # a quarter of a real second would be minutes here
                 run_child(workspace, [*console_routes(), *rollout_routes(workspace)])
     except VernalError as error:
         print(f"{error.code} {error.sentence()}", file=sys.stderr)

@@ -30,7 +30,7 @@ class Harm(StrEnum):
 
 
 class Action(StrEnum):
-    HOLD = "training and promotion are held until this is acknowledged"
+    HOLD = "training and promotion are held until this is over or acknowledged"
     ADVANCE = "retraining is advanced, with follow-ups after 3 and 7 windows"
     LOOK = "nothing was changed; to be looked at today"
     DIGEST = "nothing was changed; listed in the digest"

@@ -31,6 +31,7 @@ LONGEST_GAP_S: Final = 128.0 * DAY_S  # also of a user's first event
 NUMBERS: Final = ("value", "lag", "gap", "events_of_user", "hours_of_user")
 IDENTITIES: Final = ("user", "item")
 READ: Final = frozenset({Record.EVENTS, Record.SLATES, Record.ITEMS})
+NONE_BROUGHT: Final = np.zeros((0, 0), np.bool_)
 KNOWN, NEW = 0, 1  # keys of identities; NEW is in no bins, so it counts as never seen before
 
 
@@ -40,10 +41,22 @@ class Rows(NamedTuple):
     n: int  # rows there were
     numeric: Floats  # (sampled, n_numeric)
     categorical: Keys  # (sampled, n_categorical)
+    brought: NDArray[np.bool_] = NONE_BROUGHT  # (sampled, n_categorical) categories that came with new goods, not by a change of old ones
 
     def summary(self, bins: Bins) -> Summary:
-        """Its summary; the number of rows is that of all of them."""
-        made = Summary.of(bins, self.numeric, self.categorical)
+        """Its summary; the number of rows is that of all of them.
+
+        A category that the bins do not know but that came with new goods is no fault of the data, and says nothing of the categories that were known: such
+        a row counts in that column as others of the window do.
+        """
+        keys = self.categorical
+        for column in np.flatnonzero(self.brought.any(axis=0)).tolist():
+            strange = ~np.isin(keys[:, column], bins.known[bins.start[column] : bins.start[column + 1]]) & (keys[:, column] != MISSING_KEY)
+            new, others = np.flatnonzero(strange & self.brought[:, column]), np.flatnonzero(~strange)
+            if len(new) and len(others):
+                keys = keys.copy() if keys is self.categorical else keys
+                keys[new, column] = keys[others[np.arange(len(new)) % len(others)], column]
+        made = Summary.of(bins, self.numeric, keys)
         made.flat[0] = self.n
         return made
 
@@ -56,6 +69,7 @@ class Items:
         self.known = np.zeros(0, np.bool_)
         self.codes = np.zeros((0, len(self.attributes)), np.int32)
         self.first = np.zeros(0, np.int64)  # offset of an item's first event, 0 = none yet
+        self.brought: list[dict[int, bool]] = [{} for _ in self.attributes]  # code -> whether it came with an item that had none before
 
     @classmethod
     def of(cls, catalogue: Catalogue, n_items: int) -> Self:
@@ -72,6 +86,14 @@ class Items:
             room = max(n, 2 * len(self.known))
             self.known, self.codes, self.first = grown(self.known, room), grown(self.codes, room), grown(self.first, room)
 
+    def describe(self, number: int, codes: Sequence[Sequence[int]], described: bool) -> None:
+        """Takes a record of the catalogue."""
+        self.known[number] |= described
+        for attribute, found in enumerate(codes):
+            code, brought = found[0] if found else 0, self.brought[attribute]
+            brought.setdefault(code, self.codes[number, attribute] == 0)
+            self.codes[number, attribute] = code
+
     def keys(self, item: NDArray[np.int32]) -> Keys:
         """(n, 1 + n_attributes) whether it was known, then its categories."""
         out = np.full((len(item), 1 + len(self.attributes)), MISSING_KEY, np.int64)
@@ -80,6 +102,10 @@ class Items:
         codes = self.codes[item[there]].astype(np.int64)
         out[there, 1:] = np.where(codes > 0, codes, MISSING_KEY)
         return out
+
+    def brought_by(self, keys: Keys) -> NDArray[np.bool_]:
+        """Where keys are categories that came with new goods."""
+        return np.column_stack([np.isin(column, [code for code, new in brought.items() if new]) for column, brought in zip(keys.T, self.brought, strict=True)])
 
     def meet(self, item: NDArray[np.int32], offset: NDArray[np.int64]) -> None:
         """Takes the events of a window."""
@@ -141,7 +167,9 @@ class Events:
         lag = (sample.received_at - sample.time) / US_PER_S
         user = np.where(new_user[sample.user], NEW, KNOWN)
         numeric = np.column_stack([value, lag, gap[kept], count[kept], hours[sample.user]])
-        return Rows(len(window), numeric, np.column_stack([user, self.items.keys(sample.item)]).astype(np.int64))
+        items = self.items.keys(sample.item)
+        brought = np.pad(self.items.brought_by(items[:, 1:]), ((0, 0), (len(IDENTITIES), 0))) if self.items.attributes else NONE_BROUGHT
+        return Rows(len(window), numeric, np.column_stack([user, items]).astype(np.int64), brought)
 
     def paced(self, window: History, code: int) -> tuple[Floats, Floats]:
         """(n,) seconds since the user's previous event of the type, and how many the user has in the window."""
@@ -251,9 +279,7 @@ class Arrivals:
         self.items.grow(self.columns.n_items)
         while self.described and self.described[0][0] < end:
             _, number, coded, described = self.described.popleft()
-            self.items.known[number] |= described
-            for attribute, codes in enumerate(coded):
-                self.items.codes[number, attribute] = codes[0] if codes else 0
+            self.items.describe(number, coded, described)
 
 
 def joined(parts: Sequence[History]) -> History:

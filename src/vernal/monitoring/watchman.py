@@ -3,7 +3,8 @@
 In: the log, and a folder of its own. Out: alarms. Every stream has a watch with a reference made once from the windows before it; a window is judged when
 it is over. What was judged is in one file, replaced whole after every window, so that a watchman killed between any two steps goes on as if it had not been.
 
-An alarm about data holds training when it is as large as a fault; a smaller one is real and goes to the digest: shops have seasons.
+An alarm about data holds training when it is as large as a fault; a smaller one is real and goes to the digest: shops have seasons. The hold ends with a
+person's word, or when the fault has been over for `monitoring.mended_after` windows.
 """
 
 import hashlib
@@ -36,7 +37,7 @@ from vernal.monitoring.served import SERVED, Odds, Served
 from vernal.monitoring.summaries import N, Summary
 from vernal.monitoring.usual import WEEK
 from vernal.monitoring.watch import Incident, Watch
-from vernal.monitoring.weighing import named, silence, sized, weighed
+from vernal.monitoring.weighing import as_usual_again, named, silence, sized, weighed
 from vernal.monitoring.windows import Reader, Seen, type_names
 from vernal.terms import DAY_S, US_PER_S
 
@@ -56,6 +57,7 @@ class Raised(msgspec.Struct):
     acknowledged_at: int = 0  # UTC us
     acknowledged_by: str = ""
     note: str = ""
+    well: int = 0  # windows in a row in which what it was about was as usual again
 
     @property
     def stands(self) -> bool:
@@ -262,8 +264,18 @@ class Watchman:
                 judged.append(self.judged(name, watch, number, seen.rows[name].summary(watch.reference.bins)))
         self.state.next, self.state.firsts = number + 1, reader.firsts.tobytes()
         self.refer(reader)
+        for name in self.mended():
+            self.acknowledge("vernal", f"As usual again for {self.settings.mended_after} windows.", streams=[name])
         self.save()
         return judged
+
+    def mended(self) -> list[str]:
+        """Streams whose faults are all over."""
+        held: dict[str, list[int]] = {}
+        for raised in self.standing_alarms:
+            if raised.alarm.blocks_training:
+                held.setdefault(raised.stream, []).append(raised.well)
+        return [name for name, well in held.items() if min(well) >= self.settings.mended_after > 0]
 
     def judged_served(self, watch: Watch, seen: Seen, served: Served) -> Judged:
         """This window's slates, then the outcomes of the window whose have matured by now."""
@@ -293,6 +305,9 @@ class Watchman:
         self.state.alarms += [Raised(name, alarm) for alarm in alarms]
         grown = list(self.grown(name, watch, number, changes))
         self.state.alarms += [Raised(name, alarm) for alarm in grown]
+        for held in self.standing_alarms:
+            if held.stream == name and held.alarm.blocks_training:
+                held.well = held.well + 1 if as_usual_again(held.alarm, watch, number, summary) else 0
         self.note(name, number, summary, watch, verdict.evidence)
         return Judged(number, number * self.length, name, summary.rows, (*alarms, *grown))
 
@@ -391,16 +406,17 @@ class Watchman:
     def strip(self, kept: Strip) -> StripDrift:
         return StripDrift(self.named(kept.window), kept.window * self.length, kept.rows, {kind: max(value, NEVER) for kind, value in kept.log_e.items()})
 
-    def acknowledge(self, by: str, note: str = "", *, usual: bool = False) -> int:
-        """A person saw what stands and dealt with it; returns how many alarms that were.
+    def acknowledge(self, by: str, note: str = "", *, usual: bool = False, streams: Sequence[str] = ()) -> int:
+        """A person saw what stands and dealt with it, or a fault is over; returns how many alarms that were.
 
         Every stream that alarmed starts anew, with a share of what is left of the promise, on windows in which all was as usual.
 
         Parameters
         ----------
         usual : what changed is how it is meant to be from now on, so the windows since then are the new usual; otherwise they are left out as faulty
+        streams : of which alone; none = of all
         """
-        stood = self.standing_alarms
+        stood = [raised for raised in self.standing_alarms if not streams or raised.stream in streams]
         now = self.space.clock.now()
         for raised in stood:
             raised.acknowledged_at, raised.acknowledged_by, raised.note = now, by, note

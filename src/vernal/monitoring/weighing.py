@@ -22,6 +22,7 @@ from vernal.monitoring.usual import Floats
 from vernal.monitoring.watch import LARGE, Watch
 
 FAULT: Final = 0.2  # shift of a share, on the arcsine scale, from which it is a fault rather than a season: 2 % -> 6 %
+MENDED: Final = 0.5  # of a fault: a shift below it is none any more
 CAPPED: Final = 1.5  # times the size that evidence says
 
 
@@ -73,6 +74,14 @@ def distance(j: int, watch: Watch, summary: Summary, usual: Floats) -> Size:
     value, variance = (float(part[0]) for part in watch.reference.yardstick.read(summary, [coordinate]))
     shift, half = value - float(usual[j]), NORMAL_Z * math.sqrt(variance + float(watch.reference.usual.wobble[j]))
     return size_of(coordinate.statistic, float(usual[j]), (shift, shift - half, shift + half))
+
+
+def as_usual_again(alarm: Alarm, watch: Watch, number: int, summary: Summary) -> bool:
+    """Whether what an alarm was about is far from a fault in a window, against the reference's own weekday: what the watch learnt since may be the fault."""
+    column = alarm.column if alarm.column in watch.reference.schema.names else ""
+    usual = watch.reference.bank().mean[:, watch.reference.weekday(number)]
+    sizes = {statistic: distance(watch.reference.at(statistic, column), watch, summary, usual) for statistic in (alarm.statistic, *map(Statistic, alarm.also))}
+    return all(abs(size.shift) < MENDED * fault_of(statistic) for statistic, size in sizes.items())  # NaN, where there are too few rows, is not as usual
 
 
 def fault_of(statistic: Statistic) -> float:

@@ -39,7 +39,7 @@ SETTLED: Final = 2  # days until people have had enough of what is new about thi
 N: Final = 10  # items in a slate
 KNOWN: Final = 4  # the other system showed one in so many of the best
 SLOWER: Final = 300  # times as many trees
-PATIENCE_S: Final = 60.0  # real seconds for a look and the training that may follow
+PATIENCE_S: Final = 300.0  # real seconds for a look and the training that may follow
 RECOVERED: Final = 0.9  # of the CTR before, against the holdout where there is one
 TOML: Final = """# A shop that lives for one drill.
 [events]
@@ -83,7 +83,7 @@ class Course(msgspec.Struct, frozen=True):
     before: int = 28  # under another system
     calm: int = 10
     trouble: int = 3  # while it lasts
-    after: int = 5
+    after: int = 8
     looks: int = LOOKS  # of the keeper, on a day of trouble; on others LOOKS
     people: int = 400
     requests: int = 400  # a day
@@ -94,7 +94,8 @@ class Course(msgspec.Struct, frozen=True):
         return Scale(people=self.people, items=250, categories=6, days=days, new_share=0.15)
 
 
-TRIAL: Final = Course(before=8, calm=3, trouble=1, after=1, looks=48, people=1_500, requests=1_500)  # a release on trial is judged within hours, by traffic
+LASTING: Final = Course(after=35)  # what is new has to be learnt, and what was before to be forgotten
+TRIAL: Final = Course(before=8, calm=5, trouble=1, after=2, looks=48, people=1_500, requests=1_500)  # a release on trial is judged within hours, by traffic
 
 
 class Drill(msgspec.Struct, frozen=True):
@@ -111,11 +112,11 @@ class Drill(msgspec.Struct, frozen=True):
 DRILLS: Final = {
     "outage": Drill("the pipe of events is cut; half of them are lost, the others come when it is over", "outage", 0.5),
     "unit-change": Drill("values come in thousandths", "unit-change", 1_000.0),
-    "new-category": Drill("items of a kind nobody knew arrive, and people want them", "new-category", 2.0, lasts=True),
+    "new-category": Drill("items of a kind nobody knew arrive, and people want them", "new-category", 2.0, lasts=True, course=LASTING),
     "popularity-shock": Drill("everybody wants the same three items", "popularity-shock", 4.0),
-    "taste-shift": Drill("most people want what others wanted before", "taste-shift", 0.7, lasts=True),
+    "taste-shift": Drill("most people want what others wanted before", "taste-shift", 0.7, lasts=True, course=LASTING),
     "bot-wave": Drill("five addresses click one item, three times as often as all people together", "bot-wave", 3.0),
-    "label-delay": Drill("clicks arrive a day late", "label-delay", 5_000.0),
+    "label-delay": Drill("clicks arrive a day late, some a week", "label-delay", 5_000.0, course=Course(after=14)),
     "bad-model": Drill("the gate passed a release that ranks the worst first", release=inverted, course=TRIAL),
     "slow-model": Drill("the gate passed a release that takes many times as long", release=lambda content: slowed(content, SLOWER), course=TRIAL),
 }
@@ -265,14 +266,14 @@ def drilled(name: str, shop: Shop, space: RolloutSpace, say: Callable[[str], Non
         say(f"{name}: day {day - course.calm:+d}, CTR {days[-1].ctr:.2%}, holdout {days[-1].holdout:.2%}{f', {noticed}' if noticed_at > begin else ''}")
     last = course.calm + course.trouble
     before, during, after = (relative(part) for part in (days[SETTLED : course.calm], days[course.calm : last], days[last:][-2:]))
-    status = shop.call("GET", "/v1/status")
+    status, drift = shop.call("GET", "/v1/status"), shop.call("GET", "/v1/drift")
     return Drilled(
         name=name,
         about=drill.about,
         course=course,
         noticed_after_s=(noticed_at - begun) / US_PER_S if noticed else None,
         noticed=noticed,
-        done=list(done_since(status, begun // US_PER_S)),
+        done=list(done_since(status, drift, begun // US_PER_S)),
         exposed=exposed,
         failed=shop.failed,
         before=before,
@@ -314,11 +315,12 @@ def alarms(shop: Shop) -> list[str]:
     return [alarm["sentence"] for alarm in shop.call("GET", "/v1/drift")["alarms"] if not alarm.get("acknowledged")]
 
 
-def done_since(status: Any, begin: int) -> Iterator[str]:
-    """Acts and trainings since then, oldest first."""
+def done_since(status: Any, drift: Any, begin: int) -> Iterator[str]:
+    """Trainings since then, oldest first, holds that ended, and those that stand."""
     for training in reversed(status["trainings"]):
         if seconds(training["at"]) >= begin:
             yield f"trained ({training['reason']}): {training['outcome']}"
+    yield from sorted({f"no longer held, {alarm['acknowledged']}" for alarm in drift["alarms"] if alarm["acknowledged"]})
     yield from (f"held: {hold}" for hold in status["holds"])
 
 

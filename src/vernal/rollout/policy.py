@@ -93,7 +93,7 @@ class Look:
         if facts.on_trial:
             return self.said(Act.WAIT, f"{facts.on_trial} is being tried on users.")
         if facts.holds:
-            return self.said(Act.HOLD, f"Held until data quality is acknowledged: {facts.holds[0]}")
+            return self.said(Act.HOLD, f"Held while the data is broken: {facts.holds[0]}")
         if facts.new_events <= 0 and facts.last_training_at is not None:
             return self.said(Act.WAIT, "Nothing was received since the last training.")
         if (reason := self.must()) is not None:
