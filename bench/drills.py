@@ -1,52 +1,100 @@
 """Claim drills: what goes wrong in a shop is noticed and dealt with.
 
-    python bench/drills.py
+    python bench/drills.py [FOLDER ...]
 
-`vernal drill all`: simulated shoppers use a real server over HTTP, whose clock the drill moves; one trouble at a time, each in a shop of its own.
+`vernal drill` for each of the list: simulated shoppers use a real server over HTTP, whose clock the drill moves; one trouble at a time, each in a shop of its
+own. With folders, drills that ran before with this seed are told instead. Writes docs/drills.md and docs/drills.svg as well.
 """
 
 import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from claims import report
+import msgspec
+from claims import RESULTS, report
+
+from vernal.replay.drillpicture import picture
+from vernal.replay.drills import DRILLS, Drilled
 
 NAME = "drills"
 BAR = "every drill is noticed, dealt with, and clicks are back at 90 % of what they were, without a person"
 SEED = 1
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+HEAD = """# Drills
+
+Made by `make bench CLAIM=drills`; do not edit. Each row is one run of `vernal drill NAME`: simulated shoppers use a real server over HTTP in a shop of its own,
+something goes wrong, and nobody steps in. Clicks are true expectations that only the simulator knows, as a share of those of the best slates there are, before,
+while it lasts, and on the last two days. Data is judged by the day, so nothing about data is noticed before the end of its first day.
+
+![Day by day](drills.svg)
+
+| drill | what goes wrong | noticed after | requests meanwhile | before | during | after | back | held in the end |
+|---|---|---|---|---|---|---|---|---|"""
 
 
-def run() -> None:
+def run(folders: Sequence[str] = ()) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        words = [sys.executable, "-m", "vernal.cli", "drill", "all", "--seed", str(SEED), "--json", "--out", folder]
-        found = json.loads(subprocess.run(words, stdout=subprocess.PIPE, check=False).stdout)
+        for name in [] if folders else DRILLS:
+            subprocess.run([sys.executable, "-m", "vernal.cli", "drill", name, "--seed", str(SEED), "--out", f"{folder}/{name}"], check=False)
+        files = [Path(each) / "drills.json" for each in folders or [f"{folder}/{name}" for name in DRILLS]]
+        found = [each for file in files for each in msgspec.json.decode(file.read_bytes(), type=list[Drilled])]
+    order = list(DRILLS)
+    tell(sorted(found, key=lambda each: order.index(each.name)))
+
+
+def tell(found: Sequence[Drilled]) -> None:
     report(
         NAME,
         bar=BAR,
         measured={
-            "noticed": f"{sum(bool(each['noticed']) for each in found)} of {len(found)}",
-            "recovered": f"{sum(each['recovered'] for each in found)} of {len(found)}",
-            "training waits for a person in the end": ", ".join(each["name"] for each in found if each["held"]) or "nowhere",
+            "noticed": f"{sum(bool(each.noticed) for each in found)} of {len(DRILLS)}",
+            "recovered": f"{sum(each.recovered for each in found)} of {len(DRILLS)}",
+            "training waits for a person in the end": ", ".join(each.name for each in found if each.held) or "nowhere",
         },
         unit="",
-        holds=all(each["noticed"] and each["recovered"] and not each["held"] for each in found),
-        baselines={each["name"]: line(each) for each in found},
+        holds=len(found) == len(DRILLS) and all(each.noticed and each.recovered and not each.held for each in found),
+        baselines={each.name: line(each) for each in found},
         seeds=[SEED],
-        notes="Clicks are true expectations, as a share of those of the best slates there are. Data is judged by the day, so nothing about data can be noticed "
-        "sooner than the end of its first day. What looks like broken data holds training until a person has looked, by design; answers go on.",
+        notes="Clicks are true expectations, as a share of those of the best slates there are; docs/drills.md has the table and the words. Data is judged by "
+        "the day, so nothing about data is noticed sooner than the end of its first day. What looks like broken data holds training until it has been as usual "
+        "for two days; answers go on.",
     )
+    (DOCS / "drills.svg").write_text(picture(found), encoding="utf-8")
+    (DOCS / "drills.md").write_text(page(json.loads((RESULTS / f"{NAME}.json").read_text(encoding="utf-8"))), encoding="utf-8")
 
 
-def line(each: dict[str, Any]) -> str:
-    after = "not noticed" if each["noticed_after_s"] is None else f"noticed after {each['noticed_after_s'] / 3_600:.0f} h"
-    shares = ", ".join(f"{when} {each[when]:.0%}" for when in ("before", "during", "after"))
-    return f"{after}, {each['exposed']:,} requests meanwhile, {each['failed']} failed; clicks {shares}; {each['noticed']}"
+def line(each: Drilled) -> dict[str, Any]:
+    return {
+        "about": each.about,
+        "noticed after, h": None if each.noticed_after_s is None else each.noticed_after_s / 3_600,
+        "requests meanwhile": each.exposed,
+        "failed": each.failed,
+        "clicks before, during, after": [each.before, each.during, each.after],
+        "recovered": each.recovered,
+        "held": each.held,
+        "words": each.noticed,
+        "done": each.done,
+    }
+
+
+def page(result: Mapping[str, Any]) -> str:
+    """docs/drills.md of a result."""
+    drills: Mapping[str, Mapping[str, Any]] = result["baselines"]
+    rows, words = [], []
+    for name, each in drills.items():
+        after = "never" if each["noticed after, h"] is None else f"{each['noticed after, h']:.1f} h"
+        shares = " | ".join(f"{share:.0%}" for share in each["clicks before, during, after"])
+        back, held = ("yes" if each[key] else "no" for key in ("recovered", "held"))
+        rows.append(f"| {name} | {each['about']} | {after} | {each['requests meanwhile']:,} | {shares} | {back} | {held} |")
+        words += ["", f"## {name}", "", each["words"] or "Nobody noticed.", *(["", *(f"- {act}" for act in each["done"])] if each["done"] else [])]
+    return "\n".join([HEAD, *rows, *words, ""])
 
 
 if __name__ == "__main__":
-    run()
+    run(sys.argv[1:])

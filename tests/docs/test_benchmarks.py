@@ -67,3 +67,10 @@ def test_no_page_names_a_figure_without_a_claim(run):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"bench/(\w+)\.py", text)) - {"run", "claims"}
     assert named <= set(run.claims())
+
+
+def test_the_page_of_the_drills_is_made_from_their_result(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "bench")
+    drills = importlib.import_module("drills")
+    result = json.loads((ROOT / "bench" / "results" / "drills.json").read_text(encoding="utf-8"))
+    assert (ROOT / "docs" / "drills.md").read_text(encoding="utf-8") == drills.page(result)

@@ -254,7 +254,7 @@ def drilled(name: str, shop: Shop, space: RolloutSpace, say: Callable[[str], Non
             for user, at in zip(whole.user.tolist(), whole.at.tolist(), strict=True):
                 if end - step <= at < end:
                     rows.append(shop.ask(user, at))
-                    exposed += rows[-1][2] == CANARY if drill.release else at >= begun and not noticed
+                    exposed += at >= begun and not noticed and (not drill.release or rows[-1][2] == CANARY)
             shop.arrive(end)
             shop.clock.move(end)
             looked(space.data, end)
