@@ -12,7 +12,7 @@ from vernal.cli.drilling import CLOCK, drill_command, drilled
 from vernal.cli.shop import TOML as FILE
 from vernal.cli.terminal import Answer, Terminal, VerbParser, table
 from vernal.clock import SharedClock
-from vernal.errors import VernalError
+from vernal.errors import EnvironmentProblem, VernalError
 from vernal.replay import drills
 from vernal.replay.drillpicture import picture
 from vernal.replay.drills import DRILLS, Drilled, Shop, lived, toml_of, world_of
@@ -60,6 +60,8 @@ def one(name: str, seed: int, terminal: Terminal) -> Drilled:
                     made.append(drills.drilled(name, shop, workspace, terminal.say))
                 except VernalError as error:
                     failed.append(error)
+                except OSError as error:
+                    failed.append(EnvironmentProblem("Server", where=name, got=str(error), expected="answers"))
                 finally:
                     supervisor.stop()
 

@@ -83,7 +83,7 @@ class Course(msgspec.Struct, frozen=True):
     before: int = 28  # under another system
     calm: int = 10
     trouble: int = 3  # while it lasts
-    after: int = 8
+    after: int = 8  # longer where something new has to be learnt
     looks: int = LOOKS  # of the keeper, on a day of trouble; on others LOOKS
     people: int = 400
     requests: int = 400  # a day
@@ -94,7 +94,6 @@ class Course(msgspec.Struct, frozen=True):
         return Scale(people=self.people, items=250, categories=6, days=days, new_share=0.15)
 
 
-LASTING: Final = Course(after=35)  # what is new has to be learnt, and what was before to be forgotten
 TRIAL: Final = Course(before=8, calm=5, trouble=1, after=2, looks=48, people=1_500, requests=1_500)  # a release on trial is judged within hours, by traffic
 
 
@@ -112,9 +111,9 @@ class Drill(msgspec.Struct, frozen=True):
 DRILLS: Final = {
     "outage": Drill("the pipe of events is cut; half of them are lost, the others come when it is over", "outage", 0.5),
     "unit-change": Drill("values come in thousandths", "unit-change", 1_000.0),
-    "new-category": Drill("items of a kind nobody knew arrive, and people want them", "new-category", 2.0, lasts=True, course=LASTING),
+    "new-category": Drill("items of a kind nobody knew arrive, and people want them", "new-category", 2.0, lasts=True, course=Course(after=24)),
     "popularity-shock": Drill("everybody wants the same three items", "popularity-shock", 4.0),
-    "taste-shift": Drill("most people want what others wanted before", "taste-shift", 0.7, lasts=True, course=LASTING),
+    "taste-shift": Drill("most people want what others wanted before", "taste-shift", 0.7, lasts=True, course=Course(after=35)),
     "bot-wave": Drill("five addresses click one item, three times as often as all people together", "bot-wave", 3.0),
     "label-delay": Drill("clicks arrive a day late, some a week", "label-delay", 5_000.0, course=Course(after=14)),
     "bad-model": Drill("the gate passed a release that ranks the worst first", release=inverted, course=TRIAL),
@@ -171,8 +170,13 @@ class Shop:
         EnvironmentProblem
             Anything but 200.
         """
-        self.connection.request(method, path, None if body is None else json.dumps(body), {"content-type": "application/json"})
-        response = self.connection.getresponse()
+        sent = None if body is None else json.dumps(body)
+        try:
+            self.connection.request(method, path, sent, {"content-type": "application/json"})
+            response = self.connection.getresponse()
+        except http.client.RemoteDisconnected:  # it waited for a look for longer than the server keeps a silent connection
+            self.connection.request(method, path, sent, {"content-type": "application/json"})
+            response = self.connection.getresponse()
         text = response.read()
         if response.status != 200:
             raise EnvironmentProblem("Server", where=f"{method} {path}", got=f"{response.status} {text[:200].decode('utf-8', 'replace')}", expected="200")
