@@ -45,7 +45,7 @@ def kept(shop_folder):
 
     def leave():
         now = SystemClock().now()
-        write_upkeep(shop_folder / "data", Upkeep(at=now, predicted_regret=0.02, price=0.01, training_s=31.0, next_at=now + 3_600_000_000))
+        write_upkeep(shop_folder / "data", Upkeep(at=now, predicted_regret=0.02, price=0.01, training_s=31.0, next_at=now + 3_600_000_000, canary_low=-0.02))
 
     return leave
 

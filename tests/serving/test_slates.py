@@ -99,3 +99,33 @@ def test_the_seed_follows_from_the_name_alone():
     ticket = Tickets(0).next(5)
     assert ticket.seed == seed_of(ticket.rec_id)
     assert 0 <= ticket.seed < 2**63
+
+
+class Slow:
+    """An append that is under way until it is let go."""
+
+    def __init__(self, appends):
+        self.appends, self.begun, self.go = appends, asyncio.Event(), asyncio.Event()
+
+    async def append(self, kind, records):
+        self.begun.set()
+        await self.go.wait()
+        return await self.appends.append(kind, records)
+
+
+def test_a_batch_under_way_at_the_end_is_waited_for(log, meters, monkeypatch):
+    monkeypatch.setattr(module, "EVERY_S", 0)
+
+    async def answered():
+        slow = Slow(GroupCommit(log, 0))
+        kept = SlateLog(slow, meters)
+        running = asyncio.create_task(kept.run())
+        kept.put(slate("r0"))
+        await slow.begun.wait()
+        await kept.close()
+        assert not running.done()
+        slow.go.set()
+        await running
+
+    asyncio.run(answered())
+    assert logged(log) == ["r0"]

@@ -37,7 +37,7 @@ GAUGES: Final = (
     Gauge("vernal_training_due_seconds", "time until the next training; below 0 when it is late", "training"),
     Gauge("vernal_trainings_total", "trainings by what became of them", "training", ("outcome",), counter=True),
     Gauge("vernal_gate_refusals_total", "challengers that the gate refused", "training", counter=True),
-    Gauge("vernal_canary_share", "share of users that meet the release on trial, 0 while nobody sees it; absent while there is none", "trial", ("release",)),
+    Gauge("vernal_canary_share", "share of users that meet the release on trial; 0 while nobody sees it, or there is none", "trial", ("release",)),
     Gauge("vernal_canary_reward_low", "least reward of the release on trial relative to the one in charge, less 1; -1 before anything can be said", "trial"),
     Gauge("vernal_canary_acts_total", "acts on releases on trial", "trial", ("act",), counter=True),
 )
@@ -80,8 +80,8 @@ def values(service: Service) -> Iterator[Value]:
     yield Value("vernal_items", service.live.n)
     if name:
         yield Value("vernal_release_age_seconds", release_age_s(service, name, now), {"release": name})
-    if (canary := service.arms.traffic.canary) is not None:
-        yield Value("vernal_canary_share", canary.share, {"release": canary.release})
+    canary = service.arms.traffic.canary
+    yield Value("vernal_canary_share", canary.share if canary else 0.0, {"release": canary.release if canary else ""})
     if upkeep is not None and service.settings.rollout.mode != "off":
         yield from upkeep_values(upkeep, now)
 

@@ -128,9 +128,7 @@ async def serve_until_stopped(workspace: Workspace, child: Child, table: Table) 
         service.following.close()
         watch.join()
         await service.slates.close()
-        slates.cancel()
-        with suppress(asyncio.CancelledError):
-            await slates
+        await slates  # it may be in the middle of a batch
 
 
 def assembled(workspace: Workspace, child: Child, table: Table) -> Service:
