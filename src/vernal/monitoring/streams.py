@@ -204,13 +204,15 @@ class Events:
         return made
 
     def bins(self, windows: Sequence[Rows]) -> Bins:
-        """Bins of the past windows of one stream; a category that the catalogue knows is known, whether or not there were events of it."""
+        """Bins of the past windows of one stream. A category without events is known where old goods were relabelled; one that goods brought has no frequency
+        yet, and is new when its first events come."""
         numeric, categorical = np.concatenate([w.numeric for w in windows]), np.concatenate([w.categorical for w in windows])
         identities = [np.array([KNOWN], np.int64)] * len(IDENTITIES)
         categories = []
         for a in range(len(self.items.attributes)):
-            found, listed = known_of(categorical[:, len(IDENTITIES) + a]), np.unique(self.items.codes[:, a]).astype(np.int64)
-            categories.append(np.concatenate([found, np.setdiff1d(listed[listed > 0], found)]))
+            found, brought = known_of(categorical[:, len(IDENTITIES) + a]), self.items.brought[a]
+            listed = np.array([code for code in np.unique(self.items.codes[:, a]).tolist() if code > 0 and not brought.get(code)], np.int64)
+            categories.append(np.concatenate([found, np.setdiff1d(listed, found)]))
         return Bins.of(np.array([edges_of(column) for column in numeric.T]), [*identities, *categories])
 
 
