@@ -305,9 +305,10 @@ class Watchman:
         self.state.alarms += [Raised(name, alarm) for alarm in alarms]
         grown = list(self.grown(name, watch, number, changes))
         self.state.alarms += [Raised(name, alarm) for alarm in grown]
-        for held in self.standing_alarms:
-            if held.stream == name and held.alarm.blocks_training:
-                held.well = held.well + 1 if as_usual_again(held.alarm, watch, number, summary) else 0
+        if held := [raised for raised in self.standing_alarms if raised.stream == name and raised.alarm.blocks_training]:
+            usual = watch.reference.bank().mean[:, watch.reference.weekday(number)]
+            for each in held:
+                each.well = each.well + 1 if as_usual_again(each.alarm, watch, summary, usual) else 0
         self.note(name, number, summary, watch, verdict.evidence)
         return Judged(number, number * self.length, name, summary.rows, (*alarms, *grown))
 
@@ -356,7 +357,7 @@ class Watchman:
 
     @property
     def holds(self) -> tuple[Alarm, ...]:
-        """Alarms that block training and promotion until they are acknowledged."""
+        """Alarms that block training and promotion until they are over or acknowledged."""
         return tuple(raised.alarm for raised in self.standing_alarms if raised.alarm.blocks_training)
 
     @property

@@ -76,12 +76,17 @@ def distance(j: int, watch: Watch, summary: Summary, usual: Floats) -> Size:
     return size_of(coordinate.statistic, float(usual[j]), (shift, shift - half, shift + half))
 
 
-def as_usual_again(alarm: Alarm, watch: Watch, number: int, summary: Summary) -> bool:
-    """Whether what an alarm was about is far from a fault in a window, against the reference's own weekday: what the watch learnt since may be the fault."""
+def as_usual_again(alarm: Alarm, watch: Watch, summary: Summary, usual: Floats) -> bool:
+    """Whether what an alarm was about is far from a fault in a window.
+
+    Parameters
+    ----------
+    usual : (n,) of the reference alone, for the window's weekday: what the watch learnt since may be the fault
+    """
     column = alarm.column if alarm.column in watch.reference.schema.names else ""
-    usual = watch.reference.bank().mean[:, watch.reference.weekday(number)]
-    sizes = {statistic: distance(watch.reference.at(statistic, column), watch, summary, usual) for statistic in (alarm.statistic, *map(Statistic, alarm.also))}
-    return all(abs(size.shift) < MENDED * fault_of(statistic) for statistic, size in sizes.items())  # NaN, where there are too few rows, is not as usual
+    places = [watch.reference.at(statistic, column) for statistic in (alarm.statistic, *map(Statistic, alarm.also))]
+    sizes = [(watch.reference.coordinates[j].statistic, distance(j, watch, summary, usual)) for j in places]
+    return all(abs(size.shift) < MENDED * fault_of(statistic) for statistic, size in sizes)  # NaN, where there are too few rows, is not as usual
 
 
 def fault_of(statistic: Statistic) -> float:

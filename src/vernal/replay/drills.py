@@ -40,7 +40,7 @@ N: Final = 10  # items in a slate
 KNOWN: Final = 4  # the other system showed one in so many of the best
 SLOWER: Final = 1_000  # times as many trees: an answer takes about ten times as long
 PATIENCE_S: Final = 300.0  # real seconds for a look and the training that may follow
-RECOVERED: Final = 0.9  # of the CTR before, against the holdout where there is one
+RECOVERED: Final = 0.9  # of the CTR before, each as a share of that of the best slates
 TOML: Final = """# A shop that lives for one drill.
 [events]
 default_type = "click"
@@ -142,11 +142,11 @@ class Drilled(msgspec.Struct, frozen=True):
     done: list[str]  # what the server did since: acts with reasons, trainings with outcomes
     exposed: int  # requests from the beginning until it was noticed; of a release on trial, those it answered
     failed: int  # requests that got no slate
-    before: float  # CTR against the holdout (or alone) before, while it lasted, and on the last two days
+    before: float  # CTR as a share of that of the best slates there are: before, while it lasted, and on the last two days
     during: float
     after: float
     recovered: bool
-    held: bool  # training is held in the end, until a person has looked
+    held: bool  # training is still held in the end
     days: list[Day]
 
 

@@ -40,6 +40,7 @@ class SlateLog:
     def __init__(self, appends: Appends, meters: Meters) -> None:
         self.appends, self.meters = appends, meters
         self.waiting: deque[Slate] = deque()
+        self.appending = asyncio.Lock()  # whoever closes waits for the batch under way
         self.asked = asyncio.Event()
         self.closing = False
 
@@ -60,17 +61,18 @@ class SlateLog:
             await self.flush()
 
     async def flush(self) -> None:
-        """Appends everything that waits."""
-        while self.waiting:
-            batch = [self.waiting.popleft() for _ in range(min(MOST_AT_ONCE, len(self.waiting)))]
-            try:
-                await self.appends.append(Kind.SLATES, batch)
-            except LogError as error:
-                self.put_back(batch)
-                log.warning("slates wait: %s", error)
-                await asyncio.sleep(RETRY_S)
-                return
-            self.meters.count("vernal_slates_total", by=len(batch))
+        """Appends everything that waits, after the batch that is under way."""
+        async with self.appending:
+            while self.waiting:
+                batch = [self.waiting.popleft() for _ in range(min(MOST_AT_ONCE, len(self.waiting)))]
+                try:
+                    await self.appends.append(Kind.SLATES, batch)
+                except LogError as error:
+                    self.put_back(batch)
+                    log.warning("slates wait: %s", error)
+                    await asyncio.sleep(RETRY_S)
+                    return
+                self.meters.count("vernal_slates_total", by=len(batch))
 
     def put_back(self, batch: list[Slate]) -> None:
         """Returns a batch that could not be appended to the front, as far as there is room; asks for another attempt."""

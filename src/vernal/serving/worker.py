@@ -128,7 +128,9 @@ async def serve_until_stopped(workspace: Workspace, child: Child, table: Table) 
         service.following.close()
         watch.join()
         await service.slates.close()
-        await slates  # it may be in the middle of a batch
+        slates.cancel()
+        with suppress(asyncio.CancelledError):
+            await slates
 
 
 def assembled(workspace: Workspace, child: Child, table: Table) -> Service:
