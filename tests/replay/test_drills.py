@@ -5,12 +5,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from numpy.testing import assert_array_equal
 
 from vernal.cli.drill import told
 from vernal.cli.drilling import CLOCK, drilled
 from vernal.clock import SharedClock
 from vernal.replay.drillpicture import picture
-from vernal.replay.drills import DRILLS, Course, Day, Drilled, begin_of, lived, relative, toml_of, world_of
+from vernal.replay.drills import DRILLS, Course, Day, Drilled, begin_of, beside, lived, relative, toml_of, world_of
+from vernal.replay.simulator import START_S
 from vernal.terms import DAY_S, US_PER_S
 
 
@@ -21,7 +23,7 @@ def day(number: int, ctr: float, best: float = 0.1) -> Day:
 def went(**about: object) -> Drilled:
     days = [day(number, 0.05) for number in range(13)]
     plain = Drilled(
-        "outage", "no events", Course(), 86_400.0, "Since then <nothing> came", ["trained (old): promoted"], 200, 0, 0.5, 0.4, 0.5, True, False, days
+        "outage", "no events", Course(), 86_400.0, "Since then <nothing> came", ["trained (old): promoted"], 200, 0, 0.5, 0.4, 0.5, 0.5, True, False, days
     )
     return msgspec.structs.replace(plain, **about)
 
@@ -32,6 +34,28 @@ def test_the_trouble_of_a_drill_begins_after_the_calm_days_and_is_all_that_goes_
     assert begin_of(drill) * US_PER_S == world.begin + (drill.course.before + drill.course.calm) * DAY_S * US_PER_S
     assert len(world.troubles) + (drill.release is not None) == 1
     assert all((trouble.end - trouble.begin > drill.course.trouble * DAY_S) == drill.lasts for trouble in world.troubles)
+
+
+@pytest.mark.parametrize("name", [name for name in DRILLS if DRILLS[name].lasts])
+def test_the_twin_of_what_lasts_has_the_same_people_and_luck_and_in_the_end_the_same_likings(name: str) -> None:
+    world, twin = world_of(DRILLS[name], seed=1), world_of(DRILLS[name], seed=1, always=True)
+    assert [trouble.begin for trouble in twin.troubles] == [START_S]
+    end = world.begin + (world.scale.days - 1) * DAY_S * US_PER_S
+    for user in range(5):
+        assert_array_equal(world.best(user, end, 10), twin.best(user, end, 10))
+    begin = world.begin + DAY_S * US_PER_S
+    assert any((world.best(user, begin, 10) != twin.best(user, begin, 10)).any() for user in range(20))
+    asked, again = (each.requests(end, end + DAY_S * US_PER_S, 50) for each in (world, twin))
+    assert_array_equal(asked.user, again.user)
+    assert_array_equal(asked.at, again.at)
+
+
+def test_what_lasts_has_recovered_when_it_is_as_good_as_where_it_was_always_so() -> None:
+    found = went(before=0.7, after=0.55, recovered=False)
+    assert beside(found, went(after=0.6)).recovered
+    assert beside(found, went(after=0.6)).yardstick == 0.6
+    assert not beside(found, went(after=0.62)).recovered
+    assert not beside(went(after=0.55, failed=1), went(after=0.6)).recovered
 
 
 def test_a_shop_has_lived_through_whole_days_before_its_server_begins(tmp_path: Path) -> None:

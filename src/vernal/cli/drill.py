@@ -16,12 +16,14 @@ from vernal.errors import EnvironmentProblem, VernalError
 from vernal.replay import drills
 from vernal.replay.drillpicture import picture
 from vernal.replay.drills import DRILLS, Drilled, Shop, lived, toml_of, world_of
+from vernal.replay.simulator import World
 from vernal.serving.supervisor import Supervisor
 from vernal.training.train import train
 
 ALL = "all"
 LOOPBACK = "127.0.0.1"
 FAILED = 1
+YARDSTICK = "Recovered: 90 % of the yardstick, which is before; of what lasts, a twin shop's on the last two days, in which it was always so."
 
 
 def arguments(parser: VerbParser) -> None:
@@ -33,7 +35,7 @@ def arguments(parser: VerbParser) -> None:
 def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
     """Exit status 1 when something was not noticed, or CTR did not come back."""
     names = list(DRILLS) if options.name == ALL else [options.name]
-    found = [one(name, options.seed, terminal) for name in names]
+    found = [whole(name, options.seed, terminal) for name in names]
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     (out / "drills.json").write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
@@ -42,9 +44,17 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
     return Answer(msgspec.to_builtins(found), "\n".join([told(found), "", f"written: {out / 'drills.json'}, {out / 'drills.svg'}"]), 0 if good else FAILED)
 
 
-def one(name: str, seed: int, terminal: Terminal) -> Drilled:
-    """One drill, in a shop of its own that is gone afterwards."""
-    world, made, failed = world_of(DRILLS[name], seed), list[Drilled](), list[VernalError]()
+def whole(name: str, seed: int, terminal: Terminal) -> Drilled:
+    """One drill, and where it is about what lasts, its twin."""
+    found = one(name, name, world_of(DRILLS[name], seed), terminal)
+    if not DRILLS[name].lasts:
+        return found
+    return drills.beside(found, one(name, f"{name}, the twin", world_of(DRILLS[name], seed, always=True), terminal))
+
+
+def one(name: str, label: str, world: World, terminal: Terminal) -> Drilled:
+    """The days of a drill in a world, in a shop of its own that is gone afterwards."""
+    made, failed = list[Drilled](), list[VernalError]()
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stage:
         file = Path(folder) / FILE
         file.write_text(toml_of(DRILLS[name]), encoding="utf-8")
@@ -52,12 +62,12 @@ def one(name: str, seed: int, terminal: Terminal) -> Drilled:
             clock = SharedClock(file.with_name(CLOCK))
             lived(workspace, clock, world, DRILLS[name].course)
             train(workspace)
-            counted = stage.enter_context(terminal.stage(name))
+            counted = stage.enter_context(terminal.stage(label))
 
             def shopped(supervisor: Supervisor) -> None:
                 try:
                     shop = Shop(supervisor.host, supervisor.port, clock, world)
-                    made.append(drills.drilled(name, shop, workspace, terminal.say))
+                    made.append(drills.drilled(name, shop, workspace, lambda line: terminal.say(f"{label}: {line}")))
                 except VernalError as error:
                     failed.append(error)
                 except OSError as error:
@@ -81,17 +91,17 @@ def one(name: str, seed: int, terminal: Terminal) -> Drilled:
 
 def told(found: list[Drilled]) -> str:
     """A table, and what was done each time."""
-    headings = ["drill", "noticed after", "requests meanwhile", "before", "during", "after", "recovered", "training held"]
+    headings = ["drill", "noticed after", "requests meanwhile", "before", "during", "after", "yardstick", "recovered", "training held"]
     rows = [
         [
             each.name,
             "never" if each.noticed_after_s is None else f"{each.noticed_after_s / 3_600:.1f} h",
             each.exposed,
-            *(f"{100 * share:.0f} %" for share in (each.before, each.during, each.after)),
+            *(f"{100 * share:.0f} %" for share in (each.before, each.during, each.after, each.yardstick)),
             "yes" if each.recovered else "no",
             "yes" if each.held else "no",
         ]
         for each in found
     ]
     words = [line for each in found for line in (f"\n{each.name}: {each.about}.", f"  {each.noticed or 'Nobody noticed.'}", *(f"  {act}" for act in each.done))]
-    return "\n".join([table(headings, rows), "Clicks as a share of what the best slates there are would have had.", *words])
+    return "\n".join([table(headings, rows), "Clicks as a share of what the best slates there are would have had.", YARDSTICK, *words])

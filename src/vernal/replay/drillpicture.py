@@ -7,7 +7,7 @@ from vernal.replay.drills import Day, Drilled
 from vernal.terms import DAY_S
 
 WIDTH, LEFT, PANEL, GAP, HEAD = 760, 60, 120, 60, 56
-KEY = "clicks as a share of those of the best slates, by day; dashed: the holdout; shaded: while it lasts; line: noticed"
+KEY = "clicks as a share of those of the best slates, by day; dashed: the holdout; shaded: while it is bad or new; line: noticed; dotted: the yardstick"
 STYLE = """
 svg { --ink: #1f2328; --soft: #656d76; --line: #d8dee4; --page: #ffffff; --bad: #cf222e; --ours: #00845f; --holdout: #0072b2;
   font: 13px system-ui, -apple-system, "Segoe UI", sans-serif; }
@@ -16,6 +16,7 @@ svg { --ink: #1f2328; --soft: #656d76; --line: #d8dee4; --page: #ffffff; --bad: 
 .page { fill: var(--page); } text { fill: var(--ink); } .soft { fill: var(--soft); font-size: 12px; } .title { font-size: 18px; font-weight: 600; }
 .head { font-weight: 600; } .grid { stroke: var(--line); } .trouble { fill: var(--bad); opacity: .12; } .noticed { stroke: var(--bad); stroke-width: 2; }
 .ours { fill: none; stroke: var(--ours); stroke-width: 2; } .holdout { fill: none; stroke: var(--holdout); stroke-width: 2; stroke-dasharray: 5 4; }
+.yardstick { stroke: var(--soft); stroke-dasharray: 1 3; }
 """
 
 
@@ -54,6 +55,8 @@ def panel(found: Drilled, top: float) -> Iterator[str]:
     if found.noticed_after_s is not None:
         at = x(calm + found.noticed_after_s / DAY_S)
         yield f'<line class="noticed" x1="{at:.1f}" x2="{at:.1f}" y1="{top}" y2="{top + PANEL}"><title>{escape(found.noticed)}</title></line>'
+    at = y(found.yardstick)
+    yield f'<line class="yardstick" x1="{x(last):.1f}" x2="{x(n):.1f}" y1="{at:.1f}" y2="{at:.1f}"/>'
     yield curve("holdout", [(x(day.day + 0.5), y(share_of(day.holdout, day))) for day in found.days if day.holdout])
     yield curve("ours", [(x(day.day + 0.5), y(share_of(day.ctr, day))) for day in found.days])
 

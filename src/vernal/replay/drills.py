@@ -4,6 +4,9 @@ In: a drill's name, a temporary shop, the address of its server, whose clock the
 it and in which words, how many requests were answered meanwhile, whether all is as before in the end, and the truth that only the simulator knows: clicks
 expected of the slates, day by day, of everybody and of the holdout.
 
+What only lasts a while is over when clicks are as before it. What lasts makes another world, whose best slates may be harder to find, or easier: there the
+yardstick is the twin, a second shop whose people, moments and luck are the same and in which it was so from the beginning.
+
 A day goes by as fast as the server answers; before each step ends the drill waits for the keeper's look, since its processes take real time.
 """
 
@@ -40,7 +43,7 @@ N: Final = 10  # items in a slate
 KNOWN: Final = 4  # the other system showed one in so many of the best
 SLOWER: Final = 1_000  # times as many trees: an answer takes about ten times as long
 PATIENCE_S: Final = 300.0  # real seconds for a look and the training that may follow
-RECOVERED: Final = 0.9  # of the CTR before, each as a share of that of the best slates
+RECOVERED: Final = 0.9  # of the yardstick
 TOML: Final = """# A shop that lives for one drill.
 [events]
 default_type = "click"
@@ -54,9 +57,7 @@ encoder = ""
 candidates = 120
 [training]
 budget_s = 0
-windows = 2
-requests = 500
-trees = 60
+requests = 2000
 evaluate_requests = 150
 [scenarios.home]
 n = 10
@@ -103,7 +104,7 @@ class Drill(msgspec.Struct, frozen=True):
     about: str
     what: What | None = None  # with the world; or with a release:
     size: float = 0.0  # see `simulator.Trouble`
-    lasts: bool = False  # to the end: it is the new usual
+    lasts: bool = False  # to the end: it is the new usual, and a twin is the yardstick
     release: Callable[[Content], object] | None = None  # makes the one in charge into it
     course: Course = Course()
 
@@ -145,6 +146,7 @@ class Drilled(msgspec.Struct, frozen=True):
     before: float  # CTR as a share of that of the best slates there are: before, while it lasted, and on the last two days
     during: float
     after: float
+    yardstick: float  # the same: before it, or of what lasts, on the twin's last two days
     recovered: bool
     held: bool  # training is still held in the end
     days: list[Day]
@@ -205,9 +207,9 @@ class Shop:
         return worth / N, best / N, answer["arm"]
 
 
-def world_of(drill: Drill, seed: int) -> World:
-    """The world in which it happens."""
-    begin = begin_of(drill)
+def world_of(drill: Drill, seed: int, *, always: bool = False) -> World:
+    """The world in which it happens; or its twin, in which it was `always` so."""
+    begin = START_S if always else begin_of(drill)
     end = FOREVER_S if drill.lasts else begin + drill.course.trouble * DAY_S
     return World(drill.course.scale, Habits(turn_days=0), [Trouble(what=drill.what, begin=begin, end=end, size=drill.size)] if drill.what else [], seed)
 
@@ -267,7 +269,7 @@ def drilled(name: str, shop: Shop, space: RolloutSpace, say: Callable[[str], Non
                     noticed_at, noticed = end, sentence
                 known.add(sentence)
         days.append(day_of(day, rows))
-        say(f"{name}: day {day - course.calm:+d}, CTR {days[-1].ctr:.2%}, holdout {days[-1].holdout:.2%}{f', {noticed}' if noticed_at > begin else ''}")
+        say(f"day {day - course.calm:+d}, CTR {days[-1].ctr:.2%}, holdout {days[-1].holdout:.2%}{f', {noticed}' if noticed_at > begin else ''}")
     last = course.calm + course.trouble
     before, during, after = (relative(part) for part in (days[SETTLED : course.calm], days[course.calm : last], days[last:][-2:]))
     status, drift = shop.call("GET", "/v1/status"), shop.call("GET", "/v1/drift")
@@ -283,10 +285,20 @@ def drilled(name: str, shop: Shop, space: RolloutSpace, say: Callable[[str], Non
         before=before,
         during=during,
         after=after,
-        recovered=after >= RECOVERED * before and not shop.failed,
+        yardstick=before,
+        recovered=recovered(after, before, shop.failed),
         held=bool(status["holds"]),
         days=days,
     )
+
+
+def beside(found: Drilled, twin: Drilled) -> Drilled:
+    """What lasts, with its twin as the yardstick."""
+    return replace(found, yardstick=twin.after, recovered=recovered(found.after, twin.after, found.failed))
+
+
+def recovered(after: float, yardstick: float, failed: int) -> bool:
+    return after >= RECOVERED * yardstick and not failed
 
 
 def planted(space: RolloutSpace, change: Callable[[Content], object]) -> None:
