@@ -1,10 +1,12 @@
 """The pages an API worker serves beside the API: static bytes with a strict policy, read once.
 
-In: the files beside this one. Out: path -> `Page`. No page needs another host, an inline script or an inline style.
+In: the files beside this one; frame.html is around the content of the pages that watch. Out: path -> `Page`. No page needs another host, an inline script or
+an inline style.
 """
 
 from functools import cache
 from importlib import resources
+from string import Template
 from typing import Final, NamedTuple
 
 POLICY: Final = (
@@ -17,14 +19,27 @@ HEADERS: Final = (
     ("referrer-policy", "no-referrer"),
     ("cache-control", "no-cache"),
 )
+CURRENT: Final = ' aria-current="page"'
 HTML, CSS, JS = ("text/html; charset=utf-8", "text/css; charset=utf-8", "text/javascript; charset=utf-8")
-WATCHED: Final = ("staleness", "drift", "releases", "live", "experiments")
-SCREENS: Final = {"/": "try.html", **{f"/console/{name}": f"{name}.html" for name in WATCHED}}
-PARTS: Final = ("base.css", "try.css", "watch.css", "shared.js", "try.js", *(f"{name}.js" for name in WATCHED))
-FILES: Final = {
-    **{path: (name, HTML) for path, name in SCREENS.items()},
-    **{f"/console/{name}": (name, CSS if name.endswith(".css") else JS) for name in PARTS},
+
+
+class Watch(NamedTuple):
+    """A page that shows what goes on."""
+
+    title: str
+    lede: str
+    json: tuple[str, ...]  # the routes that say the same
+
+
+WATCHED: Final = {
+    "staleness": Watch("Staleness", "How fresh is what answers, when is the next training, and why.", ("/v1/status",)),
+    "drift": Watch("Drift", "What is not as usual, how big, since when; or how much the silence says.", ("/v1/drift",)),
+    "releases": Watch("Releases", "What is kept, what is in charge, and what the gate said of each.", ("/v1/releases",)),
+    "live": Watch("Live loop", "Who is answered by what, what is on trial, and what personal answers are worth.", ("/v1/canary", "/v1/experiments")),
+    "experiments": Watch("Experiments", "Ways to answer side by side: intervals that hold however often one looks.", ("/v1/experiments",)),
 }
+SCREENS: Final = {"/": "Try it", **{f"/console/{name}": watch.title for name, watch in WATCHED.items()}}
+PARTS: Final = ("base.css", "try.css", "watch.css", "shared.js", "try.js", *(f"{name}.js" for name in WATCHED))
 
 
 class Page(NamedTuple):
@@ -44,5 +59,22 @@ def pages() -> dict[str, Page]:
     >>> sorted(path for path in pages() if "." not in path)
     ['/', '/console/drift', '/console/experiments', '/console/live', '/console/releases', '/console/staleness']
     """
-    folder = resources.files("vernal.console")
-    return {path: Page(folder.joinpath(name).read_bytes(), media) for path, (name, media) in FILES.items()}
+    found = {f"/console/{name}": Page(file(name).encode(), CSS if name.endswith(".css") else JS) for name in PARTS}
+    found["/"] = Page(Template(file("try.html")).substitute(nav=nav("/")).encode(), HTML)
+    return found | {f"/console/{name}": Page(framed(name, watch).encode(), HTML) for name, watch in WATCHED.items()}
+
+
+def file(name: str) -> str:
+    return resources.files("vernal.console").joinpath(name).read_text(encoding="utf-8")
+
+
+def framed(name: str, watch: Watch) -> str:
+    """The content of a page in the frame."""
+    same = ", ".join(f'<a href="{route}">{route}</a>' for route in watch.json)
+    told = {"name": name, "title": watch.title, "lede": watch.lede, "nav": nav(f"/console/{name}"), "json": same}
+    return Template(file("frame.html")).substitute(told, content=file(f"{name}.html"))
+
+
+def nav(here: str) -> str:
+    """Links to every screen; the one that is shown is marked."""
+    return "\n".join(f'    <a href="{path}"{CURRENT if path == here else ""}>{title}</a>' for path, title in SCREENS.items())
