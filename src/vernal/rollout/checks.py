@@ -154,10 +154,16 @@ def percent(share: float) -> str:
     return f"{100 * share:+.1f} %"
 
 
-def coverage(ours: float, theirs: float, whom: str) -> Check:
-    """Share of the catalogue in any first ten."""
-    said = f"the first ten cover {100 * ours:.1f} % of the catalogue, {100 * theirs:.1f} % with {whom}"
-    return Check(name="coverage", verdict=verdict(refused=ours < COVERED * theirs), sentence=said, figure=ours, bound=COVERED * theirs)
+def coverage(ours: float, ratio: Interval, whom: str) -> Check:
+    """Share of the catalogue in any first ten.
+
+    Parameters
+    ----------
+    ratio : over that of the other; refused where chance is no explanation for less than COVERED
+    """
+    said = f"the first ten cover {100 * ours:.1f} % of the catalogue, {ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}] times as much as with {whom}"
+    refused = max(ratio.value, ratio.high) < COVERED
+    return Check(name="coverage", verdict=verdict(refused=refused), sentence=said, figure=ratio.value, low=ratio.low, high=ratio.high, bound=COVERED)
 
 
 # The cost.

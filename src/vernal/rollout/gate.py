@@ -21,6 +21,7 @@ from vernal.clock import Clock
 from vernal.config import Settings, duration_s
 from vernal.errors import GateError, ReleaseError, VernalError
 from vernal.evaluation.backtest import showable
+from vernal.evaluation.intervals import Interval, paired_coverage
 from vernal.evaluation.metrics import PerCase
 from vernal.evaluation.metrics import coverage as covered
 from vernal.evaluation.offpolicy import Opinion
@@ -279,12 +280,13 @@ class Judging:
     def coverage(self, release: Release, found: Backtested) -> Iterator[Check]:
         """Beside the release in charge on the same requests, or else beside its own trial."""
         eligible = int(showable(self.snapshot.catalogue, self.snapshot.history).sum())
-        ours, *others = (covered(test.slates, eligible) for test in found.tests.values())
-        evaluation = release.manifest.metrics.get("evaluation")
+        ours, *others = (test.slates for test in found.tests.values())
+        share, evaluation = covered(ours, eligible), release.manifest.metrics.get("evaluation")
         if others and self.champion:
-            yield checks.coverage(ours, others[0], self.champion.name)
+            yield checks.coverage(share, paired_coverage(ours, others[0], found.cases.user), self.champion.name)
         elif evaluation:
-            yield checks.coverage(ours, evaluation["coverage"], "its trial")
+            ratio = share / evaluation["coverage"] if evaluation["coverage"] else 1.0
+            yield checks.coverage(share, Interval(ratio, ratio, ratio), "its trial")
 
     def fair(self, release: Release, found: Backtested, trial: Trial) -> Pair | str:
         """The trial beside the release in charge on requests that neither has seen; a sentence where that needs no asking."""
