@@ -15,7 +15,7 @@ from vernal.monitoring.alarms import Alarm, Harm, Severity, Size, Span
 from vernal.monitoring.coordinates import Statistic
 from vernal.monitoring.schema import Stream
 from vernal.monitoring.watchman import Watchman
-from vernal.monitoring.weighing import weighed
+from vernal.monitoring.weighing import subsided, weighed
 from vernal.release import Lineage, ReleaseStore
 from vernal.terms import DAY_S, US_PER_S
 from vernal.testing.memory import MemoryLog
@@ -116,6 +116,16 @@ def test_a_season_is_told_and_does_not_hold_until_it_has_grown_to_a_fault() -> N
     assert (weighed(feature, importance=0.2).severity, weighed(feature).severity) == (Severity.P2, Severity.P3)
     outcome = msgspec.structs.replace(told, stream=Stream.OUTCOME)
     assert weighed(outcome) == outcome
+
+
+def test_a_shift_has_subsided_when_it_is_no_fault_and_not_for_certain_near_one() -> None:
+    def size(shift: float, half: float) -> Size:
+        return Size(shift=shift, low=shift - half, high=shift + half, before=0.0, after=0.0, after_low=0.0, after_high=0.0)
+
+    assert all(subsided(size(sign * 0.15, 0.1), 0.2) for sign in (-1, 1))  # chance
+    assert not any(subsided(size(sign * 0.15, 0.02), 0.2) for sign in (-1, 1))  # near a fault
+    assert not any(subsided(size(sign * 0.25, 9.0), 0.2) for sign in (-1, 1))  # a fault, however little is known
+    assert not subsided(size(float("nan"), float("nan")), 0.2)
 
 
 def test_a_watchman_killed_between_any_two_windows_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from vernal.monitoring.usual import Floats
 from vernal.monitoring.watch import LARGE, Watch
 
 FAULT: Final = 0.2  # shift of a share, on the arcsine scale, from which it is a fault rather than a season: 2 % -> 6 %
-MENDED: Final = 0.5  # of a fault: a shift below it is none any more
+MENDED: Final = 0.5  # of a fault: a shift that is not for certain above it is none any more
 CAPPED: Final = 1.5  # times the size that evidence says
 
 
@@ -77,7 +77,7 @@ def distance(j: int, watch: Watch, summary: Summary, usual: Floats) -> Size:
 
 
 def as_usual_again(alarm: Alarm, watch: Watch, summary: Summary, usual: Floats) -> bool:
-    """Whether what an alarm was about is far from a fault in a window.
+    """Whether what an alarm was about is no fault in a window, and not for certain near one: chance alone moves a day's share by half a fault.
 
     Parameters
     ----------
@@ -86,7 +86,12 @@ def as_usual_again(alarm: Alarm, watch: Watch, summary: Summary, usual: Floats) 
     column = alarm.column if alarm.column in watch.reference.schema.names else ""
     places = [watch.reference.at(statistic, column) for statistic in (alarm.statistic, *map(Statistic, alarm.also))]
     sizes = [(watch.reference.coordinates[j].statistic, distance(j, watch, summary, usual)) for j in places]
-    return all(abs(size.shift) < MENDED * fault_of(statistic) for statistic, size in sizes)  # NaN, where there are too few rows, is not as usual
+    return all(subsided(size, fault_of(statistic)) for statistic, size in sizes)
+
+
+def subsided(size: Size, fault: float) -> bool:
+    """NaN, where there are too few rows, is not as usual."""
+    return abs(size.shift) < fault and size.low < MENDED * fault and size.high > -MENDED * fault
 
 
 def fault_of(statistic: Statistic) -> float:
