@@ -10,9 +10,9 @@ from vernal.events.schema import Event, Kind, Slate
 from vernal.features.definition import compile_plan
 from vernal.monitoring.coordinates import Statistic
 from vernal.monitoring.schema import Stream
-from vernal.monitoring.served import SERVED, Chosen, Odds, Shown, rows_of
+from vernal.monitoring.served import SERVED, Chosen, Odds, Shown, rows_of, watched
 from vernal.monitoring.watchman import Watchman
-from vernal.ranking.features import feature_names
+from vernal.ranking.features import CONTEXT, QUERY, feature_names
 from vernal.terms import DAY_S, US_PER_S
 from vernal.testing.memory import MemoryLog
 from vernal.testing.village import village_settings
@@ -57,17 +57,17 @@ def counter(number: int, offset: int, trouble: Trouble) -> tuple[list[Slate], li
     return slates, sorted(events, key=lambda event: event.time)
 
 
-def shop(folder: Path, trouble: Trouble, until: int = 38) -> Watchman:
+def shop(folder: Path, trouble: Trouble, until: int = 38, broken: int = BROKEN, begun: int = 30) -> Watchman:
     village = Village(folder, EVENTS[:1])
     village.log = MemoryLog(village.clock)
     village.log.append(Kind.ITEMS, ITEMS, [0] * len(ITEMS))
     for number in range(until):
-        slates, events = counter(number, village.log.end(), trouble if number >= BROKEN else Trouble())
+        slates, events = counter(number, village.log.end(), trouble if number >= broken else Trouble())
         records = sorted([*slates, *events], key=lambda record: record.time)
         for record in records:
             village.log.append(Kind.SLATES if isinstance(record, Slate) else Kind.EVENTS, [record], [record.time])
     watchman = village.watchman()
-    watchman.step(day(30))
+    watchman.step(day(begun))
     watchman.step(day(until))
     return watchman
 
@@ -135,6 +135,16 @@ def test_a_feature_that_drifts_however_far_neither_pages_nor_holds(tmp_path: Pat
     assert watchman.holds == ()
 
 
+def test_what_was_told_of_a_young_shop_is_over_when_three_weeks_say_what_is_usual(tmp_path: Path) -> None:
+    young = shop(tmp_path / "young", Drifted(9.0), until=20, broken=12, begun=9)
+    assert young.watches[SERVED].reference.is_short
+    assert [raised.alarm.column for raised in young.standing_alarms] == [f"served.{NAMES[5]}"] * len(young.state.alarms) != []
+    grown = shop(tmp_path / "grown", Drifted(9.0), until=24, broken=12, begun=9)
+    assert not grown.watches[SERVED].reference.is_short
+    assert grown.watches[SERVED].restarts == 0
+    assert {(raised.acknowledged_by, raised.note) for raised in grown.state.alarms} == {("vernal", "Three weeks say what is usual now.")}
+
+
 def test_a_kill_between_windows_changes_no_outcome(tmp_path: Path) -> None:
     whole = shop(tmp_path / "whole", Worthless())
     again = shop(tmp_path / "again", Worthless())
@@ -168,8 +178,14 @@ def test_odds_recover_what_made_the_labels() -> None:
     assert np.abs(Odds.fitted(score, place, label).logit(score, place) - logit).max() < 0.3
 
 
+def test_neither_ages_nor_the_calendar_are_watched() -> None:
+    plan = compile_plan(village_settings())
+    left = set(feature_names(plan)) - set(watched(plan))
+    assert {"item_age.first_seen", "retrieval.fresh", "retrieval.fresh.share", *CONTEXT, *QUERY} == left
+
+
 def test_rows_are_features_then_score_then_propensity() -> None:
     slate = counter(0, 1, Trouble())[0][0]
-    rows = rows_of(slate, len(NAMES))
+    rows = rows_of(slate, np.arange(len(NAMES)))
     assert rows.shape == (K, len(NAMES) + 2)
     assert np.array_equal(rows[:, -2], np.frombuffer(slate.scores, np.float32))

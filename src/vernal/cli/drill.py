@@ -15,7 +15,7 @@ from vernal.clock import SharedClock
 from vernal.errors import EnvironmentProblem, VernalError
 from vernal.replay import drills
 from vernal.replay.drillpicture import picture
-from vernal.replay.drills import DRILLS, Drilled, Shop, lived, toml_of, world_of
+from vernal.replay.drills import CALM, DRILLS, Drilled, Shop, lived, toml_of, world_of
 from vernal.replay.simulator import World
 from vernal.serving.supervisor import Supervisor
 from vernal.training.train import train
@@ -33,14 +33,14 @@ def arguments(parser: VerbParser) -> None:
 
 
 def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
-    """Exit status 1 when something was not noticed, or CTR did not come back."""
+    """Exit status 1 when something was not noticed, or nothing was, or CTR did not come back."""
     names = list(DRILLS) if options.name == ALL else [options.name]
     found = [whole(name, options.seed, terminal) for name in names]
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     (out / "drills.json").write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
     (out / "drills.svg").write_text(picture(found), encoding="utf-8")
-    good = all(each.recovered and each.noticed for each in found)
+    good = all(each.recovered and bool(each.noticed) == (each.name != CALM) for each in found)
     return Answer(msgspec.to_builtins(found), "\n".join([told(found), "", f"written: {out / 'drills.json'}, {out / 'drills.svg'}"]), 0 if good else FAILED)
 
 

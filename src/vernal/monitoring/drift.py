@@ -34,6 +34,7 @@ class AlarmDrift(msgspec.Struct, frozen=True):
     action: str
     window: str  # that raised it
     since: str
+    since_latest: str  # that it began no later than
     before: float
     after: float
     after_low: float
@@ -112,7 +113,8 @@ def alarm_drift(stream: str, alarm: Alarm, named: Named, acknowledged: str) -> A
     size = alarm.size
     return AlarmDrift(
         stream, alarm.sentence(named), alarm.column, str(alarm.statistic), str(alarm.severity), str(alarm.harm), str(alarm.action), named(alarm.window),
-        named(alarm.since.first), size.before, size.after, size.after_low, size.after_high, alarm.blocks_training and not acknowledged, acknowledged,
+        named(alarm.since.first), named(alarm.since.latest), size.before, size.after, size.after_low, size.after_high,
+        alarm.blocks_training and not acknowledged, acknowledged,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 In: slates of the log in windows of arrival, and the positives that follow them; searches are left out, what is asked being the callers'. Out, per shown item:
 the features as logged, score, propensity, how far the item table was behind the log and the clock, and, once outcomes have matured, whether the item was
 chosen, against the probability that a map frozen with the reference gives its score and place. Slates are sampled by their seed, on which nothing else depends.
+Ages and what is known of the moment are not watched: in a young shop the one grows every day, and the calendar is no drift.
 """
 
 import heapq
@@ -24,7 +25,7 @@ from vernal.monitoring.bins import Bins
 from vernal.monitoring.schema import Column, Schema, Stream
 from vernal.monitoring.summaries import Outcomes, Summary
 from vernal.monitoring.usual import Floats, Ints
-from vernal.ranking.features import QUERY, feature_names
+from vernal.ranking.features import CONTEXT, QUERY, feature_names
 from vernal.ranking.ranker import Ranker
 from vernal.release import ReleaseStore
 from vernal.terms import IMPRESSION_CODE, US_PER_S
@@ -32,6 +33,7 @@ from vernal.terms import IMPRESSION_CODE, US_PER_S
 SERVED: Final = "served"
 MOST_SLATES: Final = 2_000  # of a window whose rows are summarised
 AT_ONCE: Final = 500
+AGES: Final = (".first_seen", "retrieval.fresh", "retrieval.fresh.share")  # how the names of features end that say how old an item is
 OWN: Final = ("score", "propensity", "items_behind", "hop_behind")
 LEAST_CHOSEN: Final = 50  # rows with an outcome that a map needs
 RIDGE: Final = 1.0
@@ -106,8 +108,10 @@ class Served:
 
     def __init__(self, log: EventReader, plan: Plan, within: int) -> None:
         self.log, self.within = log, within
-        self.names = feature_names(plan)[: -len(QUERY)]
-        self.width = 4 * (len(self.names) + len(QUERY))  # bytes of an item's features
+        names = feature_names(plan)
+        self.names = watched(plan)
+        self.kept = np.array([names.index(name) for name in self.names])  # places
+        self.width = 4 * len(names)  # bytes of an item's features
         self.after = 0
         self.searches: list[Slate] = []  # slates that a text asked for, until they are taken
 
@@ -125,7 +129,7 @@ class Served:
         users : codes of the history's users
         """
         n, slates = self.sampled(end)
-        parts = [rows_of(slate, len(self.names)) for slate in slates]
+        parts = [rows_of(slate, self.kept) for slate in slates]
         numeric = np.concatenate([np.empty((0, len(self.names) + 2)), *parts])
         sizes = [len(part) for part in parts]
         at = np.repeat([slate.time for slate in slates], sizes).astype(np.int64)
@@ -192,14 +196,19 @@ class Served:
         return made
 
 
+def watched(plan: Plan) -> tuple[str, ...]:
+    """The features that are watched."""
+    return tuple(name for name in feature_names(plan)[: -len(CONTEXT + QUERY)] if not name.endswith(AGES))
+
+
 def in_order(kept: Sequence[tuple[int, int, Slate]]) -> list[Slate]:
     return [slate for _, _, slate in sorted(kept, key=lambda each: each[1])]
 
 
-def rows_of(slate: Slate, n_features: int) -> Floats:
-    """(k, f + 2) features, score and propensity of the items of a slate."""
+def rows_of(slate: Slate, kept: Ints) -> Floats:
+    """(k, f + 2) kept features, score and propensity of the items of a slate."""
     parts = [np.frombuffer(raw, np.float32) for raw in (slate.features, slate.scores, slate.propensities)]
-    return np.column_stack([parts[0].reshape(len(parts[1]), -1)[:, :n_features], parts[1], parts[2]]).astype(np.float64)
+    return np.column_stack([parts[0].reshape(len(parts[1]), -1)[:, kept], parts[1], parts[2]]).astype(np.float64)
 
 
 def importance_of(releases: ReleaseStore) -> dict[str, float]:

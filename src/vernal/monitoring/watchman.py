@@ -33,7 +33,7 @@ from vernal.monitoring.ports import WatchedSpace
 from vernal.monitoring.reference import ENOUGH, Reference, Window
 from vernal.monitoring.schema import Schema, Stream
 from vernal.monitoring.searches import SEARCHES
-from vernal.monitoring.served import SERVED, Odds, Served
+from vernal.monitoring.served import SERVED, Odds, Served, watched
 from vernal.monitoring.summaries import N, Summary
 from vernal.monitoring.usual import WEEK
 from vernal.monitoring.watch import Incident, Watch
@@ -129,7 +129,7 @@ class Watchman:
 
     def reshape(self) -> None:
         """Begins anew where settings made other windows or columns; what was spent of the promise stays spent."""
-        parts = self.length, self.settings.mature_after, type_names(self.space), self.space.settings.items.attributes, self.space.plan.names
+        parts = self.length, self.settings.mature_after, type_names(self.space), self.space.settings.items.attributes, watched(self.space.plan)
         shape = hashlib.sha256(repr(parts).encode()).hexdigest()
         if self.state.shape != shape:
             spent = {name: self.opened(kin).restarts + 1 for name, kin in self.state.streams.items()}
@@ -201,8 +201,8 @@ class Watchman:
             self.past[late] = self.past[late]._replace(shown=None)
 
     def wanting(self) -> list[str]:
-        """Streams without a reference, or with a short one that no alarm stands against."""
-        stand = {raised.stream for raised in self.state.alarms if raised.stands}
+        """Streams without a reference, or with a short one, unless its data is broken or its outcomes are not as usual."""
+        stand = {raised.stream for raised in self.standing_alarms if raised.alarm.blocks_training or raised.alarm.action == Action.ADVANCE}
         names = [*type_names(self.space), SERVED, SEARCHES]
         return [name for name in names if name not in self.watches or (self.watches[name].reference.is_short and name not in stand)]
 
@@ -217,6 +217,9 @@ class Watchman:
                 self.watches[name] = Watch(
                     reference, self.settings.promise * share_of(name, self.space), before.restarts if before else self.state.restarts.get(name, 0)
                 )
+                for raised in self.standing_alarms:
+                    if raised.stream == name:
+                        self.told(raised, "vernal", "Three weeks say what is usual now.")
 
     def reference_of(self, name: str, windows: Sequence[Seen], reader: Reader) -> Reference:
         """The reference of these windows, kept in a file of its own before anything names it."""
@@ -418,14 +421,17 @@ class Watchman:
         streams : of which alone; none = of all
         """
         stood = [raised for raised in self.standing_alarms if not streams or raised.stream in streams]
-        now = self.space.clock.now()
         for raised in stood:
-            raised.acknowledged_at, raised.acknowledged_by, raised.note = now, by, note
+            self.told(raised, by, note)
         for name in {raised.stream for raised in stood}:
             alarms = [raised.alarm for raised in stood if raised.stream == name]
             self.restart(name, min(alarm.since.earliest for alarm in alarms), Incident(by, note), usual=usual)
         self.save()
         return len(stood)
+
+    def told(self, raised: Raised, by: str, note: str) -> None:
+        """An alarm that somebody has dealt with."""
+        raised.acknowledged_at, raised.acknowledged_by, raised.note = self.space.clock.now(), by, note
 
     def restart(self, name: str, since: int, incident: Incident, *, usual: bool) -> None:
         """A new watch of one stream, on the windows before (or since) an incident."""

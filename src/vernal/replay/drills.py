@@ -37,7 +37,7 @@ from vernal.testing.remade import Content, inverted, remade, slowed
 
 DAY_US: Final = DAY_S * US_PER_S
 VISITS: Final = 300  # a day
-LOOKS: Final = 4  # a day
+LOOKS: Final = 1  # a day
 SETTLED: Final = 2  # days until people have had enough of what is new about this server
 N: Final = 10  # items in a slate
 KNOWN: Final = 4  # the other system showed one in so many of the best
@@ -82,10 +82,10 @@ class Course(msgspec.Struct, frozen=True):
     """The days of a drill."""
 
     before: int = 28  # under another system
-    calm: int = 10
+    calm: int = 25  # until what is usual of this server is known: three weeks of slates with their outcomes
     trouble: int = 3  # while it lasts
     after: int = 8  # longer where something new has to be learnt
-    looks: int = LOOKS  # of the keeper, on a day of trouble; on others LOOKS
+    looks: int = 4  # of the keeper, on a day of trouble; on others LOOKS
     people: int = 400
     requests: int = 400  # a day
 
@@ -109,7 +109,9 @@ class Drill(msgspec.Struct, frozen=True):
     course: Course = Course()
 
 
+CALM: Final = "calm"
 DRILLS: Final = {
+    CALM: Drill("nothing goes wrong: whatever is noticed is a false alarm"),
     "outage": Drill("the pipe of events is cut; half of them are lost, the others come when it is over", "outage", 0.5),
     "unit-change": Drill("values come in thousandths", "unit-change", 1_000.0),
     "new-category": Drill("items of a kind nobody knew arrive, and people want them", "new-category", 2.0, lasts=True, course=Course(after=28)),
@@ -264,7 +266,7 @@ def drilled(name: str, shop: Shop, space: RolloutSpace, say: Callable[[str], Non
             shop.arrive(end)
             shop.clock.move(end)
             looked(space.data, end)
-            for sentence in rolled_back(space) if drill.release else alarms(shop):
+            for sentence in rolled_back(space) if drill.release else alarms(shop, date(begun)):
                 if end > begun and sentence not in known and not noticed:
                     noticed_at, noticed = end, sentence
                 known.add(sentence)
@@ -326,9 +328,10 @@ def looked(data: Path, at: int) -> None:
     raise EnvironmentProblem("Keeper", where=str(data), got="no look", expected=f"one within {PATIENCE_S:g} s")
 
 
-def alarms(shop: Shop) -> list[str]:
-    """What stands."""
-    return [alarm["sentence"] for alarm in shop.call("GET", "/v1/drift")["alarms"] if not alarm.get("acknowledged")]
+def alarms(shop: Shop, begun: str) -> list[str]:
+    """What stands and may have begun with it."""
+    found = shop.call("GET", "/v1/drift")["alarms"]
+    return [alarm["sentence"] for alarm in found if not alarm.get("acknowledged") and alarm["since_latest"] >= begun]
 
 
 def done_since(status: Any, drift: Any, begin: int) -> Iterator[str]:
@@ -348,6 +351,11 @@ def day_of(day: int, rows: list[tuple[float, float, str]]) -> Day:
 def relative(days: list[Day]) -> float:
     """CTR as a share of what the best slates would have had: what people want changes, how well it is found is what counts."""
     return float(np.mean([day.ctr for day in days]) / np.mean([day.best for day in days]))
+
+
+def date(at: int) -> str:
+    """The date of a moment, as alarms name windows."""
+    return datetime.fromtimestamp(at / US_PER_S, UTC).date().isoformat()
 
 
 def rfc3339(at: int) -> str:
