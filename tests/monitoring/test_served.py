@@ -1,5 +1,6 @@
 """Slates: what was seen, how fresh it was and what came of it is watched; outcomes are judged when they have matured."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,9 @@ class Trouble:
     def worth(self) -> float:
         return 1.0
 
+    def named(self) -> bool:
+        return True
+
 
 def counter(number: int, offset: int, trouble: Trouble) -> tuple[list[Slate], list[Event]]:
     """A day's slates and what was bought from them: a score of 1 more doubles the odds or so."""
@@ -53,7 +57,8 @@ def counter(number: int, offset: int, trouble: Trouble) -> tuple[list[Slate], li
             )
         )  # fmt: skip
         bought = draw.random(K) < 1 / (1 + np.exp(0.5 - trouble.worth() * (scores + 1.0)))
-        events += [Event(f"{number}-{k}-{j}", "buy", f"guest-{k}", goods[j], at + (j + 1) * 60 * US_PER_S) for j in np.flatnonzero(bought)]
+        of = slates[-1].rec_id if trouble.named() else ""
+        events += [Event(f"{number}-{k}-{j}", "buy", f"guest-{k}", goods[j], at + (j + 1) * 60 * US_PER_S, rec_id=of) for j in np.flatnonzero(bought)]
     return slates, sorted(events, key=lambda event: event.time)
 
 
@@ -156,18 +161,38 @@ def test_a_kill_between_windows_changes_no_outcome(tmp_path: Path) -> None:
     assert village.watchman().state.next == whole.state.next
 
 
-def labelled(rows: list[tuple[int, int, int]], chosen: list[tuple[int, int, int]], within: int) -> list[int]:
+def labelled(rows: list[tuple[int, int, int]], chosen: list[tuple[int, int, int]], within: int, named: Sequence[int] = ()) -> list[int]:
     def columns(of: list[tuple[int, int, int]]) -> list[np.ndarray]:
         return [np.array([each[k] for each in of], np.int64) for k in range(3)]
 
     user, item, at = columns(rows)
     shown = Shown(len(rows), np.empty((len(rows), 0)), user, item, at, np.zeros(len(rows), np.int64))
-    return shown.labels([Chosen(*columns(chosen))], within).tolist()
+    return shown.labels([Chosen(*columns(chosen), np.isin(np.arange(len(chosen)), named))], within, named=bool(named)).tolist()
 
 
 def test_a_label_is_the_same_users_choice_of_the_same_item_in_time() -> None:
     rows = [(1, 7, 100), (1, 8, 100), (2, 7, 100), (1, 7, 300)]
     assert labelled(rows, [(1, 7, 150), (2, 8, 150), (1, 8, 99), (2, 7, 100)], 60) == [1, 0, 1, 0]
+
+
+def test_where_events_name_their_slates_what_people_choose_by_themselves_is_no_outcome() -> None:
+    rows = [(1, 7, 100), (1, 8, 100)]
+    chosen = [(1, 7, 120), (1, 8, 130)]
+    assert labelled(rows, chosen, 60) == [1, 1]
+    assert labelled(rows, chosen, 60, named=[1]) == [0, 1]
+
+
+class Unnoticed(Trouble):
+    """The slates are worth nothing any more; people find the same things by themselves."""
+
+    def named(self) -> bool:
+        return False
+
+
+def test_slates_that_fail_are_noticed_though_people_find_the_same_by_themselves(tmp_path: Path) -> None:
+    watchman = shop(tmp_path, Unnoticed(), BROKEN + 3)
+    assert watchman.state.streams[SERVED].named
+    assert {alarm.stream for alarm in watchman.advances} == {Stream.OUTCOME}
 
 
 def test_odds_recover_what_made_the_labels() -> None:

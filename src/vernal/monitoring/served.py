@@ -46,11 +46,13 @@ class Chosen(NamedTuple):
     user: Ints
     item: Ints
     at: Ints  # UTC us of arrival
+    named: NDArray[np.bool_]  # it says which slate it came of
 
     @classmethod
-    def of(cls, window: History, settings: Settings) -> Self:
+    def of(cls, window: History, settings: Settings, named: Ints) -> Self:
+        """Those of a window; `named` are offsets of events that name a slate."""
         at = positive_rows(window, settings.events)
-        return cls(window.user[at].astype(np.int64), window.item[at].astype(np.int64), window.received_at[at])
+        return cls(window.user[at].astype(np.int64), window.item[at].astype(np.int64), window.received_at[at], np.isin(window.offset[at], named))
 
 
 class Shown(NamedTuple):
@@ -63,10 +65,16 @@ class Shown(NamedTuple):
     at: Ints  # UTC us of the request
     place: Ints  # in the slate
 
-    def labels(self, chosen: Sequence[Chosen], within: int) -> NDArray[np.uint8]:
-        """(rows,) 1 where its user chose the item within so many us of the request."""
+    def labels(self, chosen: Sequence[Chosen], within: int, *, named: bool) -> NDArray[np.uint8]:
+        """(rows,) 1 where its user chose the item within so many us of the request.
+
+        Parameters
+        ----------
+        named : only what names a slate counts: what people choose by themselves says little of slates, and keeps their failure from being seen
+        """
         rows = pl.DataFrame({"user": self.user, "item": self.item, "at": self.at}).with_row_index("row").sort("at")
-        found = pl.DataFrame({name: np.concatenate([np.empty(0, np.int64), *(getattr(c, name) for c in chosen)]) for name in Chosen._fields}).sort("at")
+        columns = {name: np.concatenate([np.empty(0, np.int64), *(getattr(c, name)[c.named | (not named)] for c in chosen)]) for name in ("user", "item", "at")}
+        found = pl.DataFrame(columns).sort("at")
         met = rows.join_asof(found.with_columns(met=pl.col("at")), on="at", by=["user", "item"], strategy="forward", tolerance=within, check_sortedness=False)
         return met.sort("row")["met"].is_not_null().to_numpy().astype(np.uint8)
 

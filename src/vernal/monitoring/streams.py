@@ -239,6 +239,7 @@ class Arrivals:
         self.described: deque[tuple[int, int, list[list[int]], bool]] = deque()  # arrival, item, codes, is it described: not before their time
         self.after = 0  # offset that was read up to
         self.waiting = self.columns.history()
+        self.named: list[int] = []  # offsets of events that name the slate they came of, ascending
 
     def before(self, end: int) -> History:
         """Every row that is not out yet and was received before `end` (UTC us); what comes later than its window is in the next one.
@@ -268,6 +269,8 @@ class Arrivals:
                     self.described.append((batch.received_at, number, self.catalogue.put(number, record), bool(flags_of(record) & DESCRIBED)))
             else:
                 columns.add(batch)
+                if batch.kind is Record.EVENTS:
+                    self.named += [offset for offset, event in enumerate(batch.records, batch.first) if event.rec_id]
         self.after = last
         made = columns.history()
         columns.parts = {name: [] for name in COLUMNS}

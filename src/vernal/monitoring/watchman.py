@@ -78,6 +78,7 @@ class Kin(msgspec.Struct):
     reference: str = ""  # file
     labels: dict[str, list[str]] = {}  # names of the commonest categories, per column
     odds: Odds | None = None  # the frozen map of scores to outcomes
+    named: bool = False  # outcomes are events that name a slate; where the reference has none, a user's own choice of the item
     watch: bytes = b""
     strips: list[Strip] = []
     recent: list[bytes] = []  # summaries of the newest windows, for the histogram of now
@@ -247,8 +248,9 @@ class Watchman:
     def reference_of_served(self, kin: Kin, windows: Sequence[Seen], served: Served) -> tuple[Schema, Bins, list[Summary]]:
         """Schema, bins and summaries of slates; outcomes of the newest windows are not known yet, and are left out."""
         shown = [seen.shown for seen in windows if seen.shown is not None]
+        kin.named = any(seen.chosen.named.any() for seen in windows)
         labels = [
-            part.labels([seen.chosen for seen in windows[k : k + self.mature + 1]], served.within) if k < len(shown) - self.mature else None
+            part.labels([seen.chosen for seen in windows[k : k + self.mature + 1]], served.within, named=kin.named) if k < len(shown) - self.mature else None
             for k, part in enumerate(shown)
         ]
         kin.odds = served.odds(list(zip(shown, labels, strict=True)))
@@ -289,7 +291,7 @@ class Watchman:
         late = due[0].shown
         if due[0].number != seen.number - self.mature or due[0].number <= watch.reference.last or late is None:
             return found
-        summary = served.summary(watch.reference.bins, late, kin.odds, late.labels([each.chosen for each in due], served.within))
+        summary = served.summary(watch.reference.bins, late, kin.odds, late.labels([each.chosen for each in due], served.within, named=kin.named))
         if not summary.moments[N]:
             return found
         window = Window(due[0].number, summary, due[0].number in self.known_days())

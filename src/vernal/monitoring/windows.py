@@ -3,6 +3,7 @@
 In: a workspace. Out: `Seen`, one per window of arrival, each with what was known of users and items before it.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -61,8 +62,10 @@ class Reader:
             window = history.rows(slice(begin, end))
             shown = self.served.window((number + 1) * self.length, window, self.arrivals.columns.users)
             rows = self.events.rows(window, number) | {SEARCHES: self.searches.rows(self.served.taken(), number)}
-            yield Seen(number, rows, shown, Chosen.of(window, self.settings))
+            yield Seen(number, rows, shown, Chosen.of(window, self.settings, np.array(self.arrivals.named, np.int64)))
             self.firsts = self.events.items.first[window.item[window.item >= 0]]
+        if len(history):
+            del self.arrivals.named[: bisect_right(self.arrivals.named, int(history.offset.max()))]
         self.events.meet(history.rows(slice(starts[-1], None)))
 
 
