@@ -28,6 +28,7 @@ from vernal.events.schema import Kind
 from vernal.replay.nature import Habits
 from vernal.replay.simulator import FOREVER_S, START_S, Asked, Scale, Trouble, What, World
 from vernal.rollout.certificate import Keys, opened_gate, unjudged, written
+from vernal.rollout.policy import JUMPED
 from vernal.rollout.ports import RolloutSpace
 from vernal.rollout.trying import Trying, steps_of
 from vernal.serving.traffic import CANARY, HOLDOUT
@@ -266,7 +267,7 @@ def drilled(name: str, shop: Shop, space: RolloutSpace, say: Callable[[str], Non
             shop.arrive(end)
             shop.clock.move(end)
             looked(space.data, end)
-            for sentence in rolled_back(space) if drill.release else alarms(shop, date(begun)):
+            for sentence in rolled_back(space) if drill.release else alarms(shop, begun):
                 if end > begun and sentence not in known and not noticed:
                     noticed_at, noticed = end, sentence
                 known.add(sentence)
@@ -328,10 +329,11 @@ def looked(data: Path, at: int) -> None:
     raise EnvironmentProblem("Keeper", where=str(data), got="no look", expected=f"one within {PATIENCE_S:g} s")
 
 
-def alarms(shop: Shop, begun: str) -> list[str]:
-    """What stands and may have begun with it."""
-    found = shop.call("GET", "/v1/drift")["alarms"]
-    return [alarm["sentence"] for alarm in found if not alarm.get("acknowledged") and alarm["since_latest"] >= begun]
+def alarms(shop: Shop, begun: int) -> list[str]:
+    """Alarms that stand and may have begun with it, and whether a training answered a jump of the loss since."""
+    found, trainings = shop.call("GET", "/v1/drift")["alarms"], shop.call("GET", "/v1/status")["trainings"]
+    stand = [alarm["sentence"] for alarm in found if not alarm["acknowledged"] and alarm["since_latest"] >= date(begun)]
+    return stand + [JUMPED for each in trainings if each["reason"] == JUMPED and seconds(each["at"]) * US_PER_S > begun][:1]
 
 
 def done_since(status: Any, drift: Any, begin: int) -> Iterator[str]:

@@ -20,6 +20,7 @@ from vernal.terms import DAY_S, US_PER_S
 
 BUDGET_S: Final = 30 * DAY_S  # the stretch that rollout.budget is for
 
+JUMPED: Final = "The loss of the release in charge has jumped."
 FAR: Final = 1e4  # units of age: further ahead nothing is expected
 
 
@@ -120,7 +121,7 @@ class Look:
         """What brings training forward, or the cadence."""
         facts, rollout = self.facts, self.rollout
         if self.jumped:
-            return f"An outcome changed: {facts.advances[0]}" if facts.advances else "The loss of the release in charge has jumped."
+            return f"An outcome changed: {facts.advances[0]}" if facts.advances else JUMPED
         if self.owed and self.owed[0] <= self.now:
             return "A jump is followed up, now that there is more of the new to learn from."
         if facts.last_training_at == facts.champion_at:  # where the newest release was refused, another one at once would be as well
