@@ -32,8 +32,8 @@ Made by `make bench CLAIM=drills`; do not edit. Each row is one run of `vernal d
 something goes wrong, and nobody steps in. Clicks are true expectations that only the simulator knows, as a share of those of the best slates there are, before,
 while it lasts, and on the last two days. Back means 90 % of the yardstick: what was before. Where something is new and lasts, the best slates are others, and
 harder to find or easier: there the yardstick is a twin shop on the same two days, with the same people and the same luck, in which it was so from the
-beginning. Data is judged by the day, so nothing about data is noticed before the end of its first day. What counts as noticed is an alarm about something that may have
-begun with the trouble, or a jump of the loss of the release in charge; in `calm` either would be a false alarm.
+beginning. Data is judged by the day, so nothing about data is noticed before the end of its first day. What counts as noticed is an alarm about something
+that may have begun with the trouble, or a jump of the loss of the release in charge; in `calm` either would be a false alarm.
 
 ![Day by day](drills.svg)
 
