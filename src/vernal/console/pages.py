@@ -1,7 +1,7 @@
 """The pages an API worker serves beside the API: static bytes with a strict policy, read once.
 
-In: the files beside this one; frame.html is around the content of the pages that watch. Out: path -> `Page`. No page needs another host, an inline script or
-an inline style.
+In: the files beside this one; top.html begins every page, frame.html is around the content of those that watch. Out: path -> `Page`. No page needs another
+host, an inline script or an inline style.
 """
 
 from functools import cache
@@ -38,6 +38,7 @@ WATCHED: Final = {
     "live": Watch("Live loop", "Who is answered by what, what is on trial, and what personal answers are worth.", ("/v1/canary", "/v1/experiments")),
     "experiments": Watch("Experiments", "Ways to answer side by side: intervals that hold however often one looks.", ("/v1/experiments",)),
 }
+TRIED: Final = "Pick someone. See what they are shown, and why. Act for them, and see it react."
 SCREENS: Final = {"/": "Try it", **{f"/console/{name}": watch.title for name, watch in WATCHED.items()}}
 PARTS: Final = ("base.css", "try.css", "watch.css", "shared.js", "try.js", *(f"{name}.js" for name in WATCHED))
 
@@ -60,19 +61,24 @@ def pages() -> dict[str, Page]:
     ['/', '/console/drift', '/console/experiments', '/console/live', '/console/releases', '/console/staleness']
     """
     found = {f"/console/{name}": Page(file(name).encode(), CSS if name.endswith(".css") else JS) for name in PARTS}
-    found["/"] = Page(Template(file("try.html")).substitute(nav=nav("/")).encode(), HTML)
-    return found | {f"/console/{name}": Page(framed(name, watch).encode(), HTML) for name, watch in WATCHED.items()}
+    tried = top("/", name="try", style="try", skip="slate", place="slate", lede=TRIED) + file("try.html")
+    return found | {"/": Page(tried.encode(), HTML)} | {f"/console/{name}": Page(framed(name, watch).encode(), HTML) for name, watch in WATCHED.items()}
 
 
 def file(name: str) -> str:
     return resources.files("vernal.console").joinpath(name).read_text(encoding="utf-8")
 
 
+def top(path: str, **told: str) -> str:
+    """How a page begins, up to its lede."""
+    return Template(file("top.html")).substitute(told, title=SCREENS[path], nav=nav(path))
+
+
 def framed(name: str, watch: Watch) -> str:
-    """The content of a page in the frame."""
+    """A page that watches, whole."""
     same = ", ".join(f'<a href="{route}">{route}</a>' for route in watch.json)
-    told = {"name": name, "title": watch.title, "lede": watch.lede, "nav": nav(f"/console/{name}"), "json": same}
-    return Template(file("frame.html")).substitute(told, content=file(f"{name}.html"))
+    rest = Template(file("frame.html")).substitute(title=watch.title, json=same, content=file(f"{name}.html"))
+    return top(f"/console/{name}", name=name, style="watch", skip="main", place="page", lede=watch.lede) + rest
 
 
 def nav(here: str) -> str:
