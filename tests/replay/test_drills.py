@@ -10,8 +10,9 @@ from numpy.testing import assert_array_equal
 from vernal.cli.drill import told
 from vernal.cli.drilling import CLOCK, drilled
 from vernal.clock import SharedClock
+from vernal.monitoring.alarms import Action
 from vernal.replay.drillpicture import picture
-from vernal.replay.drills import CALM, DRILLS, Course, Day, Drilled, begin_of, beside, lived, relative, toml_of, world_of
+from vernal.replay.drills import CALM, DRILLS, Course, Day, Drilled, begin_of, beside, done_since, lived, relative, toml_of, world_of
 from vernal.replay.simulator import START_S
 from vernal.terms import DAY_S, US_PER_S
 
@@ -72,6 +73,13 @@ def test_a_shop_has_lived_through_whole_days_before_its_server_begins(tmp_path: 
 
 def test_clicks_are_told_as_a_share_of_what_the_best_slates_would_have_had() -> None:
     assert relative([day(0, 0.05), day(1, 0.02, best=0.04)]) == pytest.approx(0.07 / 0.14)
+
+
+def test_only_what_held_training_is_told_as_no_longer_held() -> None:
+    training = {"at": "2024-01-08T00:00:00Z", "reason": "old", "outcome": "promoted"}
+    alarms = [{"acknowledged": f"vernal: {action.name}", "action": str(action)} for action in Action] + [{"acknowledged": "", "action": str(Action.HOLD)}]
+    done = list(done_since({"trainings": [training], "holds": ["data is broken"]}, {"alarms": alarms}, 0))
+    assert done == ["trained (old): promoted", "no longer held, vernal: HOLD", "held: data is broken"]
 
 
 def test_a_drill_that_nobody_noticed_says_so() -> None:

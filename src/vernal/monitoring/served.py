@@ -50,9 +50,12 @@ class Chosen(NamedTuple):
 
     @classmethod
     def of(cls, window: History, settings: Settings, named: Ints) -> Self:
-        """Those of a window; `named` are offsets of events that name a slate."""
+        """Those of a window; `named` are offsets of events that name a slate, ascending, of this window and others."""
         at = positive_rows(window, settings.events)
-        return cls(window.user[at].astype(np.int64), window.item[at].astype(np.int64), window.received_at[at], np.isin(window.offset[at], named))
+        offset = window.offset[at]
+        place = np.searchsorted(named, offset)
+        of_slates = np.append(named, -1)[place] == offset
+        return cls(window.user[at].astype(np.int64), window.item[at].astype(np.int64), window.received_at[at], of_slates)
 
 
 class Shown(NamedTuple):

@@ -6,6 +6,7 @@ known, and the item's categories. A type has a watch of its own, so that a fault
 impressions.
 """
 
+from array import array
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -239,7 +240,7 @@ class Arrivals:
         self.described: deque[tuple[int, int, list[list[int]], bool]] = deque()  # arrival, item, codes, is it described: not before their time
         self.after = 0  # offset that was read up to
         self.waiting = self.columns.history()
-        self.named: list[int] = []  # offsets of events that name the slate they came of, ascending
+        self.named = array("q")  # offsets of events that name the slate they came of, ascending
 
     def before(self, end: int) -> History:
         """Every row that is not out yet and was received before `end` (UTC us); what comes later than its window is in the next one.
@@ -270,7 +271,7 @@ class Arrivals:
             else:
                 columns.add(batch)
                 if batch.kind is Record.EVENTS:
-                    self.named += [offset for offset, event in enumerate(batch.records, batch.first) if event.rec_id]
+                    self.named.extend(offset for offset, event in enumerate(batch.records, batch.first) if event.rec_id)
         self.after = last
         made = columns.history()
         columns.parts = {name: [] for name in COLUMNS}

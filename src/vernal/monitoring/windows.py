@@ -58,11 +58,12 @@ class Reader:
         self.events.meet(history.rows(slice(0, starts[0])))
         self.served.sampled(first * self.length)
         self.searches.rows(self.served.taken(), first - 1)
+        named = np.array(self.arrivals.named, np.int64)
         for number, begin, end in zip(range(first, last), starts[:-1], starts[1:], strict=True):
             window = history.rows(slice(begin, end))
             shown = self.served.window((number + 1) * self.length, window, self.arrivals.columns.users)
             rows = self.events.rows(window, number) | {SEARCHES: self.searches.rows(self.served.taken(), number)}
-            yield Seen(number, rows, shown, Chosen.of(window, self.settings, np.array(self.arrivals.named, np.int64)))
+            yield Seen(number, rows, shown, Chosen.of(window, self.settings, named))
             self.firsts = self.events.items.first[window.item[window.item >= 0]]
         if len(history):
             del self.arrivals.named[: bisect_right(self.arrivals.named, int(history.offset.max()))]

@@ -25,6 +25,7 @@ from msgspec.structs import replace
 from vernal.clock import SharedClock
 from vernal.errors import EnvironmentProblem
 from vernal.events.schema import Kind
+from vernal.monitoring.alarms import Action
 from vernal.replay.nature import Habits
 from vernal.replay.simulator import FOREVER_S, START_S, Asked, Scale, Trouble, What, World
 from vernal.rollout.certificate import Keys, opened_gate, unjudged, written
@@ -341,7 +342,7 @@ def done_since(status: Any, drift: Any, begin: int) -> Iterator[str]:
     for training in reversed(status["trainings"]):
         if seconds(training["at"]) >= begin:
             yield f"trained ({training['reason']}): {training['outcome']}"
-    yield from sorted({f"no longer held, {alarm['acknowledged']}" for alarm in drift["alarms"] if alarm["acknowledged"]})
+    yield from sorted({f"no longer held, {alarm['acknowledged']}" for alarm in drift["alarms"] if alarm["acknowledged"] and alarm["action"] == Action.HOLD})
     yield from (f"held: {hold}" for hold in status["holds"])
 
 
