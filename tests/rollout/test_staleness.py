@@ -51,6 +51,13 @@ def test_a_price_known_badly_is_drawn_to_its_history_and_one_known_well_is_not()
     assert few.price[-1] == pytest.approx(few.usual[-1], rel=0.5)
 
 
+def test_releases_that_do_not_know_what_came_since_say_nothing_of_what_age_costs() -> None:
+    before = aged(0.01, days=60)
+    jumped = [replace(s, quality=-s.quality - 2.0) if s.unit > START + 45 * DAY else s for s in before]  # who is older does better by chance
+    found = Prices.of(Table.of(jumped), DAY, 14)
+    assert found.price[-1] == found.usual[-1] > 0
+
+
 @settings(max_examples=50)
 @given(st.lists(st.floats(-0.2, 0.5), max_size=60), st.integers(1, 14), st.integers(0, 9))
 def test_incidents_are_counted_exactly_as_defined(regret: list[float], window: int, tolerance: int) -> None:

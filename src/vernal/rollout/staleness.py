@@ -136,6 +136,9 @@ class Prices(NamedTuple):
     def of(cls, table: Table, unit_us: int, window: int) -> Self:
         """The slope of quality on age^.75 among releases asked about the same unit, so that what is hard or easy in a unit falls out.
 
+        A slope that does not fall says that the releases asked do not tell what a fresh one would gain, as after a jump that none of them knows: then age
+        costs what it usually does.
+
         Parameters
         ----------
         window : units that say what age costs now
@@ -155,7 +158,8 @@ class Prices(NamedTuple):
         noise = np.maximum(yy - xy * xy / np.maximum(xx, TINY), 0.0) / np.maximum(degrees - 1.0, 1.0)
         prior = noise / np.maximum(usual * usual, TINY)
         information = np.maximum(xx + prior, TINY)
-        return cls(np.maximum((xy + prior * usual) / information, 0.0), np.sqrt(noise / information), usual)
+        price = (xy + prior * usual) / information
+        return cls(np.where(price > 0, price, usual), np.sqrt(noise / information), usual)
 
 
 def centred(value: Floats, seen: Bools) -> Floats:
