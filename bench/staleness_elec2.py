@@ -121,8 +121,8 @@ def run() -> dict[str, Any]:
         f"budget {BUDGETED.rollout.budget} in 30 days, delta a tenth of a loss of .5. Budget and cadence were chosen on worlds that wander (seeds 2000 to "
         "2011), where 14d was best; on this stream that is one training more than the bar allows, with fewer incidents, so that the next sparing setting is "
         "held against it. Before, with cadence 30d and budget 6 as for staleness_jumps, there were 3 incidents [1, 4] with 96 trainings. The policy sees "
-        "matured losses of the release in charge and the last 3 before it. The bar is held against the median of what our ranker is made with, which ages as in the "
-        "study the bar is from; LightGBM at its defaults ages twice as fast, and with it a training every third day has two incidents too. Where all "
+        "matured losses of the release in charge and the last 3 before it. The bar is held against the median of what our ranker is made with, which ages as "
+        "in the study the bar is from; LightGBM at its defaults ages twice as fast, and with it a training every third day has two incidents too. Where all "
         "drifts all the time, here and on other worlds that wander, the policy is no gain over a fixed cadence with as many trainings",
     )
     return budgeted
