@@ -229,6 +229,16 @@ class GateError(ReleaseError):
         return cls("GateError", where=name, got="no certificate", expected="a release that passed the gate", hint=f"run `vernal gate {name}`")
 
     @classmethod
+    def held(cls, name: str, alarm: str) -> Self:
+        return cls(
+            "GateError",
+            where=name,
+            got=f"an open alarm about the data: {alarm}",
+            expected="data that are as usual, or an alarm that somebody acknowledged",
+            hint=f'see `vernal drift`; `vernal acknowledge`, or `vernal promote {name} --in-spite-of-the-gate "REASON"`',
+        )
+
+    @classmethod
     def outdated(cls, name: str, against: str, champion: str) -> Self:
         return cls(
             "GateError",

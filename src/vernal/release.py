@@ -305,14 +305,14 @@ class ReleaseStore:
                 return record
 
     def roll_back(self, reason: str) -> Promotion:
-        """Puts the previous release back in charge; its bytes are what they were."""
+        """Puts the previous release back in charge; its bytes are what they were, or nothing changes."""
         current = self.champion()
         if current is None:
             raise ReleaseError.none_yet()
         earlier = [p.previous for p in self.promotions() if p.release == current and p.previous and p.previous != current]
         if not earlier:
             raise ReleaseError.missing("previous release", self.names())
-        return self.promote(earlier[-1], reason)
+        return self.promote(self.admit(earlier[-1]).name, reason)
 
     def prune(self, keep: int, *also: str) -> list[str]:
         """Deletes all but the newest `keep` releases, the champion, its predecessor and what else is named; returns what went."""
@@ -320,7 +320,8 @@ class ReleaseStore:
         needed = {last.release, last.previous, *also} if last else {*also}
         gone = [name for name in self.names()[:-keep] if name not in needed]
         for name in gone:
-            shutil.rmtree(self.root / name)
+            (self.root / name).rename(self.root / f"{DRAFT}{name}")  # gone at once; what a crash leaves of it is swept away as a draft
+            shutil.rmtree(self.root / f"{DRAFT}{name}", ignore_errors=True)
         return gone
 
     @staticmethod

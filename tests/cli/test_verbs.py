@@ -182,7 +182,7 @@ def test_state_rebuilt_from_the_log_answers_the_same(vernal):
     assert answer(vernal("recommend", "reader-5", "--json"))["items"] == before
 
 
-def test_a_dead_letter_is_listed_and_taken_in_after_a_fix(vernal, tmp_path):
+def test_a_dead_letter_is_listed_offered_again_and_thrown_away(vernal, tmp_path):
     bad = tmp_path / "late.csv"
     bad.write_text("user,item,type,time\n,i1,view,1700000000\n", encoding="utf-8")
     vernal("import", str(bad))

@@ -24,7 +24,7 @@ def rejections(body: str, events: Events | None = None) -> list[Rejection]:
 
 
 def decoder(events: Events) -> Any:
-    return lambda raw, _: decode_events(json.dumps(raw).encode(), 10**15, events)[0]
+    return lambda letter: [(Kind.EVENTS, decode_events(json.dumps(letter.rejection.raw).encode(), 10**15, events)[0])]
 
 
 def test_a_letter_keeps_what_was_sent_and_why_it_was_refused(letters: DeadLetters, clock: ManualClock) -> None:

@@ -120,6 +120,10 @@ def test_scores_that_mean_something_else_advance_training_and_do_not_hold_it(tmp
     watchman = shop(tmp_path, Worthless())
     assert {alarm.stream for alarm in watchman.advances} == {Stream.OUTCOME}
     assert watchman.holds == ()
+    last = max(alarm.window for alarm in watchman.advances) + 1
+    before, after = (last + watchman.mature) * watchman.length - 1, (last + watchman.mature) * watchman.length
+    assert watchman.unanswered(before)  # a training that began when its outcomes were not known yet is no answer to it
+    assert not watchman.unanswered(after)
 
 
 class Drifted(Trouble):

@@ -160,6 +160,14 @@ def test_an_open_alarm_about_the_data_holds_promotion(shop: Shop) -> None:
     assert "prices" in found.reason
 
 
+def test_an_alarm_raised_since_the_verdict_keeps_a_passed_release_from_being_put_in_charge(shop: Shop) -> None:
+    name, before = remade.remade(shop.space.releases, shop.next, lambda _: None), shop.space.releases.champion()
+    assert judge(shop.space, name).verdict == "passed"
+    with pytest.raises(GateError, match="prices"):
+        promote(shop.space, name, "asked for", holds=["prices are 100 times what they were since Monday"])
+    assert shop.space.releases.champion() == before
+
+
 def test_changed_settings_are_compared_with_the_old_ones_fitted_on_the_same_data(shop: Shop) -> None:
     shallow = shop.space.with_training(trees=10)
     with Workspace(shop.space.root, shallow, shop.space.clock) as changed:

@@ -3,20 +3,14 @@
 import argparse
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from vernal.app import Workspace
 from vernal.cli.releases import moment
 from vernal.cli.terminal import Answer, Terminal, VerbParser, table
-from vernal.errors import VernalError, shown
-from vernal.events.deadletters import Decode
-from vernal.events.fields import Rejection
-from vernal.events.schema import Kind
-from vernal.events.wire import decode_events, decode_items, decode_users
-
-DECODE: dict[Kind, Any] = {Kind.EVENTS: decode_events, Kind.ITEMS: decode_items, Kind.USERS: decode_users}
+from vernal.errors import shown
+from vernal.events.again import decoder
 
 
 def arguments(parser: VerbParser) -> None:
@@ -36,7 +30,7 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
 
 def replayed(workspace: Workspace, terminal: Terminal) -> Answer:
     with terminal.stage("replay") as stage:
-        done = workspace.dead_letters.replay(decoder(workspace), workspace.log)
+        done = workspace.dead_letters.replay(decoder(workspace.settings, workspace.clock.now()), workspace.log)
         stage.counts(f"{done.taken:,} taken, {done.still_refused:,} still refused")
     return Answer(msgspec.to_builtins(done), f"taken {done.taken}, still refused {done.still_refused}", status=1 if done.still_refused else 0)
 
@@ -50,17 +44,3 @@ def listed(workspace: Workspace, last: int) -> Answer:
     summary = "\n".join(f"{n:>8,}  {reason}" for reason, n in reasons.most_common())
     text = f"{table(['refused', 'by way of', 'reason', 'what was sent'], rows)}\n\n{summary}" if letters else "no dead letters"
     return Answer({"count": len(letters), "reasons": reasons, "letters": [msgspec.to_builtins(letter) for letter in newest]}, text)
-
-
-def decoder(workspace: Workspace) -> Decode:
-    """Decodes what was sent as if it had just arrived, under the settings as they are now."""
-    settings = {Kind.EVENTS: workspace.settings.events, Kind.ITEMS: workspace.settings.items, Kind.USERS: workspace.settings.users}
-
-    def decode(raw: Any, kind: Kind) -> Any:
-        body = raw.encode("utf-8", "replace") if isinstance(raw, str) else msgspec.json.encode(raw)
-        try:
-            return DECODE[kind](body, workspace.clock.now(), settings[kind])[0]
-        except VernalError as error:
-            return Rejection.of(0, error, raw)
-
-    return decode

@@ -1,17 +1,14 @@
 """`vernal gate CHALLENGER`: every check a release must pass before it may serve, as a signed certificate in the release."""
 
 import argparse
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from vernal.app import Workspace
 from vernal.cli.terminal import Answer, Terminal, VerbParser, table
-from vernal.monitoring.watchman import Watchman
 from vernal.rollout.certificate import Certificate, Check
-from vernal.rollout.gate import judge
-from vernal.terms import US_PER_S
+from vernal.rollout.gate import judge, open_alarms
 from vernal.training.snapshot import Snapshot
 
 REFUSED = 1
@@ -31,16 +28,9 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
 def judged(workspace: Workspace, name: str, terminal: Terminal, snapshot: Snapshot | None = None) -> Certificate:
     """Judges a release, as a stage."""
     with terminal.stage("gate") as stage:
-        certificate = judge(workspace, name, holds(workspace), snapshot=snapshot)
+        certificate = judge(workspace, name, open_alarms(workspace), snapshot=snapshot)
         stage.counts(f"{certificate.verdict} {len(certificate.checks)} checks{f', {len(certificate.refusals)} refused' if certificate.refusals else ''}")
     return certificate
-
-
-def holds(workspace: Workspace) -> list[str]:
-    """Alarms about the data that nobody has acknowledged, as the watchman left them, one sentence each."""
-    watchman = Watchman(workspace, workspace.data / "monitoring")
-    day = {"name_window": lambda window: datetime.fromtimestamp(window * watchman.length / US_PER_S, UTC).strftime("%Y-%m-%d")}
-    return [alarm.sentence(**day) for alarm in watchman.holds]
 
 
 def answer(certificate: Certificate) -> tuple[dict[str, object], str, int]:

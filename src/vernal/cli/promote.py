@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vernal.app import Workspace
 from vernal.cli.terminal import Answer, Terminal, VerbParser
-from vernal.rollout.gate import promote
+from vernal.rollout.gate import open_alarms, promote
 
 
 def arguments(parser: VerbParser) -> None:
@@ -21,7 +21,8 @@ def run(options: argparse.Namespace, terminal: Terminal) -> Answer:
     del terminal
     with Workspace.open(Path(options.config)) as workspace:
         before = workspace.releases.champion()
-        promotion = promote(workspace, options.release, options.reason, by="a person on the command line", in_spite=options.in_spite_of_the_gate)
+        asked = {"by": "a person on the command line", "in_spite": options.in_spite_of_the_gate}
+        promotion = promote(workspace, options.release, options.reason, **asked, holds=open_alarms(workspace))
     undo = f"vernal rollback --to {before}" if before else ""
     value = {"before": before, "after": promotion.release, "number": promotion.number, "undo": undo}
     return Answer(value, "\n".join([f"in charge: {before or 'none'} -> {promotion.release}", *([f"undo: {undo}"] if undo else [])]))

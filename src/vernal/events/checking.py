@@ -11,6 +11,7 @@ import polars as pl
 from vernal.config import Events
 from vernal.errors import EventError, nearest
 from vernal.events.files import ROW, Table
+from vernal.events.schema import Event
 from vernal.events.times import column_to_us
 from vernal.terms import DAY_S, EVENT_ID, ITEM, MAX_ID_BYTES, RECEIVED_AT, SESSION, TIME, TYPE, US_PER_S, USER, VALUE
 
@@ -125,6 +126,14 @@ def reason(events: Events, now: int) -> pl.Expr:
         .when((pl.col(VALUE) < 0) & ~pl.col(TYPE).is_in(scaled))
         .then(pl.lit("negative value (a cancellation or return)"))
     )
+
+
+def reason_against(event: Event, given: int | None, events: Events, now: int) -> str | None:
+    """Why an import drops an event whose time was given as UTC us `given`; none = it does not. Cost: 1 ms."""
+    row = {USER: event.user, ITEM: event.item, TYPE: event.type, SESSION: event.session, EVENT_ID: event.event_id, TIME: given, VALUE: event.value}
+    kinds = dict.fromkeys(TEXTS, pl.String) | {TIME: pl.Int64, VALUE: pl.Float64}
+    found: str | None = pl.DataFrame([row], schema={name: kinds[name] for name in row}).select(reason(events, now)).item()
+    return found
 
 
 def notes_on(kept: pl.DataFrame, table: Table, events: Events, moved: int) -> list[str]:

@@ -38,7 +38,7 @@ class Replayed(msgspec.Struct, frozen=True):
     still_refused: int
 
 
-Decode = Callable[[Any, Kind], Any]  # what was sent -> a record or a `Rejection`
+Decode = Callable[[DeadLetter], Sequence[tuple[Kind, Any]]]  # the records in a letter by kind; a `Rejection` among them refuses it whole
 
 
 class DeadLetters:
@@ -106,12 +106,14 @@ class DeadLetters:
         with self.locked():
             kept, taken = [], 0
             for letter in self.read():
-                record = decode(letter.rejection.raw, letter.kind)
-                if isinstance(record, Rejection):
-                    kept.append(msgspec.structs.replace(letter, rejection=record))
-                else:
-                    log.append(letter.kind, [record])
-                    taken += 1
+                made = decode(letter)
+                refused = [record for _, record in made if isinstance(record, Rejection)]
+                if refused:
+                    kept.append(msgspec.structs.replace(letter, rejection=refused[0]))
+                    continue
+                for kind, record in made:
+                    log.append(kind, [record])
+                taken += 1
             self.rewrite(kept)
         return Replayed(taken, len(kept))
 

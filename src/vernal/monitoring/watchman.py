@@ -370,6 +370,10 @@ class Watchman:
         """Alarms of outcomes: the world changed, and training is brought forward."""
         return tuple(raised.alarm for raised in self.standing_alarms if raised.alarm.action == Action.ADVANCE)
 
+    def unanswered(self, trained: int) -> tuple[Alarm, ...]:
+        """Of `advances`, those that no training has answered: the last one began, at UTC us `trained`, before the outcomes of their window had matured."""
+        return tuple(alarm for alarm in self.advances if (alarm.window + 1 + self.mature) * self.length > trained)
+
     def unknown_share(self, now: int) -> float:
         """Share of the last window's events on items whose first event the release in charge did not see; 0 before there is one."""
         self.step(now)

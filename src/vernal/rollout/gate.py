@@ -32,6 +32,7 @@ from vernal.events.ports import EventLog
 from vernal.events.reading import read_catalogue, read_history, type_codes
 from vernal.features.definition import Plan, compile_plan
 from vernal.memo import Memo
+from vernal.monitoring.watchman import Watchman
 from vernal.release import MANIFEST, Promotion, Release, ReleaseStore, sha256
 from vernal.retrieval.encoders import Encoder
 from vernal.rollout import checks
@@ -103,18 +104,25 @@ def has_served(space: RolloutSpace, name: str) -> bool:
     return any(promotion.release == name for promotion in space.releases.promotions())
 
 
-def promote(space: RolloutSpace, name: str, reason: str, *, by: str = "the gate", in_spite: str = "") -> Promotion:
+def open_alarms(space: RolloutSpace) -> tuple[str, ...]:
+    """Alarms about the data that nobody has acknowledged, one sentence each, as the keeper left them."""
+    watchman = Watchman(space, space.data / "monitoring")
+    return tuple(alarm.sentence(watchman.named) for alarm in watchman.holds)
+
+
+def promote(space: RolloutSpace, name: str, reason: str, *, by: str = "the gate", in_spite: str = "", holds: Sequence[str] = ()) -> Promotion:
     """Puts a judged release in charge.
 
     Parameters
     ----------
     by : who or what asks for it
-    in_spite : why it is put in charge although the gate refused it; goes into the certificate, signed
+    in_spite : why it is put in charge although the gate refused it, or an alarm is open; goes into the certificate, signed
+    holds : unacknowledged alarms about the data, one sentence each; the certificate may be older than they are
 
     Raises
     ------
     GateError
-        It was not judged, not against the release in charge now, or refused; or its certificate does not hold.
+        It was not judged, not against the release in charge now, or refused; its certificate does not hold; or the data are broken.
     ReleaseError
         No such release; damaged bytes: those serve in spite of nothing; another promotion came in between.
     """
@@ -124,6 +132,8 @@ def promote(space: RolloutSpace, name: str, reason: str, *, by: str = "the gate"
     certificate = certificate_of(space, name)
     if certificate is None or certificate.verdict == "unjudged":
         raise GateError.unjudged(name)
+    if holds and not in_spite:
+        raise GateError.held(name, holds[0])
     champion = in_charge(store, name)
     if certificate.against != (champion.name if champion else ""):
         raise GateError.outdated(name, certificate.against, champion.name if champion else "")

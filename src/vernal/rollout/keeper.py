@@ -248,7 +248,7 @@ class Keeper:
             price=stands.price if stands else 0.0,
             unit_s=self.rescoring.unit_s,
             loss_jump=bool(stands and stands.loss_jump),
-            advances=tuple(alarm.sentence(watchman.named) for alarm in watchman.advances if (alarm.window + 1) * watchman.length > (attempt or 0)),
+            advances=tuple(alarm.sentence(watchman.named) for alarm in watchman.unanswered(attempt or 0)),
             holds=self.holds(),
             unknown_share=watchman.unknown_share(now) if champion else 0.0,
             trainings_in_budget_window=sum(training.at > now - BUDGET_S * US_PER_S for training in self.trainings),

@@ -15,7 +15,7 @@ from vernal.monitoring.drift import DriftReport
 from vernal.monitoring.watchman import Watchman
 from vernal.rollout.acknowledging import Acknowledgement, ask
 from vernal.rollout.experiments import Asked, Comparison, read_comparisons, results_of, start, stop
-from vernal.rollout.gate import promote
+from vernal.rollout.gate import open_alarms, promote
 from vernal.rollout.ports import RolloutSpace
 from vernal.rollout.shares import traffic_of
 from vernal.rollout.status import Status, status_of
@@ -101,7 +101,7 @@ def threaded(made: Callable[[Call], Any]) -> Act:
 def put_in_charge(space: RolloutSpace, call: Call) -> PromoteAnswer:
     asked = body_of(call, PromoteRequest)
     before = space.releases.champion() or ""
-    promotion = promote(space, asked.release, asked.reason, by=ADMINISTRATOR)
+    promotion = promote(space, asked.release, asked.reason, by=ADMINISTRATOR, holds=open_alarms(space))
     return PromoteAnswer(before, promotion.release, promotion.number)
 
 

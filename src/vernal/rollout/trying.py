@@ -187,7 +187,8 @@ class Trying:
 
     def act(self, canary: Canary, verdict: Verdict) -> None:
         """Does what the verdict says, once it is written down."""
-        if verdict.act == "wait":
+        stands = traffic_of(self.space).canary == canary  # else a person has held, moved or ended it meanwhile
+        if verdict.act == "wait" or (verdict.act in ("widen", "promote") and not stands):
             return
         self.write(canary, verdict, verdict.act)
         if verdict.act == "widen":

@@ -26,6 +26,7 @@ class Guarded(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        cast(Application, self.app).balance.holds(len(self.connections))
         self.wait_for_head()
 
     def data_received(self, data: bytes) -> None:
@@ -79,6 +80,7 @@ class Guarded(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.head_came()
         super().connection_lost(exc)
+        cast(Application, self.app).balance.holds(len(self.connections))
 
     def wait_for_head(self) -> None:
         self.head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self.refuse, b"408 Request Timeout")
@@ -143,6 +145,8 @@ class Direct:
                 self.app.admission.leave(self.found.route.lane)
             return
         response = self.app.answered_at_once(self.found, given) if isinstance(given, Call) else given
+        if self.keep_alive and not self.connection.pipeline and self.app.balance.crowded(self.started):
+            self.keep_alive = False
         transport.write(written(response, keep_alive=self.keep_alive))
         self.app.counted(self.found, response.status, self.started)
         if not self.keep_alive:

@@ -15,6 +15,7 @@ from typing import Any
 
 from vernal.errors import AuthError, RequestError, VernalError
 from vernal.serving.admission import Admission, Lane
+from vernal.serving.balance import Balance
 from vernal.serving.depth import MAX_DEPTH, too_deep
 from vernal.serving.keys import Keys
 from vernal.serving.meters import Meters
@@ -51,8 +52,8 @@ class Application:
     require_keys : ask for a key on every scope; without it only `admin` asks for one, and calls from other web pages are refused
     """
 
-    def __init__(self, table: Table, service: Any, keys: Keys, meters: Meters, admission: Admission, *, require_keys: bool) -> None:
-        self.table, self.service, self.keys, self.meters, self.admission = table, service, keys, meters, admission
+    def __init__(self, table: Table, service: Any, keys: Keys, meters: Meters, admission: Admission, balance: Balance, *, require_keys: bool) -> None:
+        self.table, self.service, self.keys, self.meters, self.admission, self.balance = table, service, keys, meters, admission, balance
         self.require_keys = require_keys
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from vernal.errors import VernalError
+from vernal.errors import EventError
 from vernal.events.schema import Kind
 from vernal.events.segment import SUCCESS, Mapped, map_segment
 from vernal.serving.ingest import stored
@@ -24,7 +24,7 @@ def act_of(kind: str) -> Act:
         await kept(service, call, mapped)
         if kind != "batch" and mapped.rejections:
             rejection = mapped.rejections[0]
-            return failure(VernalError("Segment message", where=rejection.where, got=rejection.got, expected=rejection.expected, hint=rejection.hint), 400)
+            return failure(EventError("Segment message", where=rejection.where, got=rejection.got, expected=rejection.expected, hint=rejection.hint), 400)
         return answer(SUCCESS)
 
     return act

@@ -25,6 +25,7 @@ from vernal.serving import catalogue, gorse, ingest, operations, recommending, s
 from vernal.serving.admission import Admission
 from vernal.serving.applied import Applied
 from vernal.serving.arms import Arms
+from vernal.serving.balance import Balance
 from vernal.serving.champion import Champion
 from vernal.serving.children import Child, this_child
 from vernal.serving.folding import Folding
@@ -94,7 +95,8 @@ async def serve_until_stopped(workspace: Workspace, child: Child, table: Table) 
     keys = Keys(workspace.keys_path, workspace.clock)
     serving = workspace.settings.serving
     admission = Admission(serving.queue, serving.deadline_ms / 1_000)
-    application = Application(table, service, keys, service.meters, admission, require_keys=child.require_keys)
+    balance = Balance(workspace.data / "meters" / "connections", child.index, child.workers)
+    application = Application(table, service, keys, service.meters, admission, balance, require_keys=child.require_keys)
     config = uvicorn.Config(
         application,
         loop="uvloop",
