@@ -31,8 +31,11 @@ class Shared:
         if not (path / "data.mdb").exists():
             self.readonly = False
         self.environment = self.open()
-        if not self.readonly:
+        try:
             self.mark()
+        except StateError:
+            self.environment.close()
+            raise
 
     def open(self) -> lmdb.Environment:
         self.path.mkdir(parents=True, exist_ok=True)
@@ -51,13 +54,14 @@ class Shared:
             raise StateError.damaged(self.path, str(error)) from None
 
     def mark(self) -> None:
-        """Stamps the format on a new store; clears reader slots of processes that died."""
-        self.environment.reader_check()
-        with self.environment.begin(write=True) as transaction:
+        """Refuses a store of a newer format. Who may write stamps the format on a new one, and clears reader slots of processes that died."""
+        if not self.readonly:
+            self.environment.reader_check()
+        with self.environment.begin(write=not self.readonly) as transaction:
             found = int(transaction.get(FORMAT_KEY, b"0"))
             if found > FORMAT:
                 raise StateError.newer(self.path, found, FORMAT)
-            if not found:
+            if not found and not self.readonly:
                 transaction.put(FORMAT_KEY, b"%d" % FORMAT)
 
     def make_writable(self) -> None:
