@@ -22,6 +22,7 @@ import msgspec
 
 from vernal.config import duration_s
 from vernal.errors import StateError, VernalError
+from vernal.monitoring.carrying import carry
 from vernal.rollout.gate import judge
 from vernal.rollout.keeper import Ended, Keeper
 from vernal.rollout.mirroring import MirrorSpace
@@ -126,7 +127,7 @@ def trained(place: Place, *, judged: bool = False) -> Ended:
     """
     try:
         snapshot = Snapshot.of(place)
-        release, _ = train(place, promote=False, snapshot=snapshot)
+        release, _ = train(place, promote=False, snapshot=snapshot, carry=carry)
     except (VernalError, OSError) as error:
         return Ended(problem=str(error).replace("\n", " "))
     if judged:
