@@ -345,6 +345,7 @@ def test_a_poor_log_is_refused_or_survived_with_its_reason(tmp_path, rows):
         for _ in range(3):
             assert keeper.tick().reason
             shop.clock.advance(seconds=DAY_S)
+        assert keeper.trainings
         assert all(training.outcome == "promoted" or training.note for training in keeper.trainings)
         assert {training.release for training in keeper.trainings if training.outcome == "promoted"} == {shop.releases.champion()} - {None}
 

@@ -132,10 +132,12 @@ def test_predicted_regret_is_relative_to_a_fresh_release_for_losses_and_for_qual
 
 
 def test_a_frozen_release_is_stale_and_then_an_incident() -> None:
-    frozen = [replace(s, live=s.release == "r0000") for s in aged(0.02, days=60) if s.release == "r0000"]
+    frozen = [score(day, 0, -1.0 - 0.02 * (day - 1) ** EXPONENT) for day in range(1, 60)]
     others = [score(day, day - 1, -1.0, live=False) for day in range(1, 60)]
     found = standing([*frozen, *others], START + 60 * DAY, START, DAY_S, DAILY)
-    assert found.stale == (found.regret[-14:].mean() > 0.1)
+    first = next(day for day in range(14, 60) if np.mean(0.02 * np.arange(day - 14, day) ** EXPONENT) > 0.1)
+    assert found.stale
+    assert (found.incidents.first.tolist(), found.incidents.last.tolist()) == ([first - 1], [58])
     assert len(standing(aged(0.02, days=60), START + 60 * DAY, START + 55 * DAY, DAY_S, DAILY).incidents.first) == 0
 
 
