@@ -19,6 +19,7 @@ from vernal.ranking.request import Request
 from vernal.release import Release
 from vernal.rollout.certificate import FILE, Certificate, Keys
 from vernal.rollout.gate import certificate_of, judge, promote
+from vernal.rollout.keeper import Keeper
 from vernal.serving.answers import slate_record
 from vernal.serving.champion import Champion
 from vernal.serving.meters import Layout, Meter, Meters
@@ -207,11 +208,26 @@ def test_served_features_that_differ_from_the_log_are_refused(villages: Callable
     recommender = Recommender(Parts.of(space.releases.open(name), space.plan), space.plan, space.settings)
     honest = slate_record(recommender.recommend(request, user, walk.live, now, 1), request, "honest", now, 1)
     space.log.append(Kind.SLATES, [honest])
-    challenger = train(space, promote=False)[0].name
+    challenger, keeper = train(space, promote=False)[0].name, Keeper(space, Nobody())
+    assert keeper.skewed() is None
     assert check(judge(space, challenger), "skew audit").verdict == "passed"
+    assert keeper.skewed() == 0
     skewed = msgspec.structs.replace(honest, rec_id="skewed", features=bytes(reversed(honest.features)))
     space.log.append(Kind.SLATES, [skewed])
     assert "skew audit" in refused_by(judge(space, challenger))
+    assert keeper.skewed() > 0
+
+
+class Nobody:
+    """Hands of a keeper that is only asked."""
+
+    running = False
+
+    def start(self, reason: str) -> None:
+        raise AssertionError(reason)
+
+    def finished(self) -> None:
+        return None
 
 
 def test_looking_again_at_a_release_that_has_served_does_not_take_it_out_of_service(shop: Shop) -> None:

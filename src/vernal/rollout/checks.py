@@ -32,6 +32,7 @@ HEAVIER, SLACK_BYTES = 2.0, 64 * 2**20  # most memory, relative to it, and how m
 COVERED = 0.5  # least share of the catalogue in any first ten, relative to it
 REQUESTS, REPEATS = 40, 5  # asked to time a release
 PADDING = "ranker_border"  # the one array that says infinity and means it: a question never answered yes
+SKEW = "skew audit"  # the name of that check
 MOST_SAID = 3  # faults named in a sentence
 
 
@@ -119,9 +120,9 @@ def skew(space: TrainingSpace, snapshot: Snapshot, after: int) -> Check:
     end, history = snapshot.log_to, snapshot.history  # slates that are answered meanwhile saw what the snapshot does not have
     found = audit(space.log, None, snapshot.plan, snapshot.settings, names, after=after, until=end, releases=alike, history=history)
     if not found.values:
-        return missing("skew audit", "no request was served on the full rung since the release in charge was made")
+        return missing(SKEW, "no request was served on the full rung since the release in charge was made")
     said = f"{found.mismatches:,} of {found.values:,} feature values of {found.slates:,} served requests differ from those recomputed from the log"
-    return Check(name="skew audit", verdict=verdict(refused=found.mismatches > 0), sentence=said, figure=found.mismatches, bound=0)
+    return Check(name=SKEW, verdict=verdict(refused=found.mismatches > 0), sentence=said, figure=found.mismatches, bound=0)
 
 
 # The quality.

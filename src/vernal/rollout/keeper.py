@@ -7,6 +7,7 @@ dies at any step goes on from its files. It knows nothing of processes, threads 
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -19,6 +20,7 @@ from vernal.release import Manifest
 from vernal.rollout.acknowledging import asks
 from vernal.rollout.canary import lower_bound
 from vernal.rollout.certificate import Certificate
+from vernal.rollout.checks import SKEW
 from vernal.rollout.experiments import Comparing
 from vernal.rollout.gate import certificate_of, judge, promote
 from vernal.rollout.mirroring import MirrorSpace
@@ -274,6 +276,7 @@ class Keeper:
             trainings={str(outcome): n for outcome, n in outcomes.items() if outcome in OUTCOMES},
             training_s=self.took_s(),
             refusals=outcomes["refused"],
+            skewed=self.skewed(),
             next_at=decision.next_at,
         )
         self.told = self.tried_so_far(upkeep)
@@ -283,6 +286,14 @@ class Keeper:
         """With how it stands with releases on trial."""
         low, acts = lower_bound(self.seen.evidence) if self.seen and self.trying.running else None, Counter(step.act for step in self.trying.steps.all())
         return msgspec.structs.replace(upkeep, canary_low=low, canary_acts=dict(acts))
+
+    def skewed(self) -> int | None:
+        """Served values that the newest verdict found to differ from the log; none where nothing was judged or compared."""
+        newest, found = self.newest(), None
+        with suppress(GateError):
+            found = certificate_of(self.space, newest.name) if newest else None
+        audited = [check for check in found.checks if check.name == SKEW and check.verdict != "not available"] if found else []
+        return int(audited[0].figure or 0) if audited else None
 
     def took_s(self) -> float | None:
         """How long the last training that ended took, until its release was judged."""

@@ -228,6 +228,14 @@ ALERTS: Final = (
         quiet={'vernal_trainings_total{outcome="failed"}': "1x100", 'vernal_trainings_total{outcome="promoted"}': "0x20 1x80"},
     ),
     Alert(
+        "VernalSkew", "training", "critical", largest("vernal_skewed_values"), "0", "", "number",
+        "{} feature values that were served differ from those recomputed from the log: what is learned is not what is answered with.",
+        "`vernal audit` names the answers, items and features; until it finds none the gate refuses every release.",
+        fires={"vernal_skewed_values": "0x20 7x80"},
+        quiet={"vernal_skewed_values": "0x100"},
+        value="7",
+    ),
+    Alert(
         "VernalGateRefused", "training", "warning", grew("vernal_gate_refusals_total"), "0", "", "number",
         "The gate refused a new release; the one in charge goes on.",
         "`vernal releases NAME` shows its certificate: which check refused it, and by how much.",

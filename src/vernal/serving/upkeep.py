@@ -28,6 +28,7 @@ class Upkeep(msgspec.Struct, frozen=True, kw_only=True):
     trainings: dict[str, int] = {}  # outcome -> how many
     training_s: float | None = None  # how long the last one took
     refusals: int = 0  # challengers that the gate refused
+    skewed: int | None = None  # served feature values that differ from those recomputed from the log, as the newest verdict found; none = nothing compared
     next_at: int | None = None  # when the next training is due
     canary_low: float | None = None  # lower bound of the reward of a release on trial relative to the one in charge, less 1; none = nothing is on trial
     canary_acts: dict[str, int] = {}  # act -> how many
