@@ -9,6 +9,7 @@ from vernal.app import Workspace
 from vernal.clock import ManualClock
 from vernal.config import Monitoring
 from vernal.events.schema import Event, Kind
+from vernal.release import MANIFEST
 from vernal.rollout import keeper as module
 from vernal.rollout import trying
 from vernal.rollout.acknowledging import Acknowledgement, ask
@@ -129,6 +130,15 @@ def test_new_events_are_trained_on_at_the_cadence_judged_and_put_in_charge(shop)
     assert "no traffic to try it on" in last.note
     upkeep = read_upkeep(shop.data)
     assert (upkeep.trainings, upkeep.canary_acts, upkeep.canary_low) == ({"promoted": 1}, {"begin": 1, "promote": 1}, None)
+
+
+def test_a_kept_release_of_a_newer_version_stops_neither_looks_nor_the_gate(shop):
+    keeper, other = keeper_of(shop), again(shop)
+    file = shop.releases.root / other / MANIFEST
+    file.write_bytes(file.read_bytes().replace(b'"format": 1', b'"format": 9'))
+    shop.lives(days=2)
+    assert keeper.tick().act == "train"
+    assert (keeper.trainings[-1].outcome, shop.releases.champion()) == ("promoted", keeper.trainings[-1].release)
 
 
 def test_every_training_that_ended_is_told_to_the_tracker_once(shop):

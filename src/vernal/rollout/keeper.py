@@ -6,12 +6,11 @@ dies at any step goes on from its files. It knows nothing of processes, threads 
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Final, Literal, Protocol
 
 import msgspec
 
-from vernal.errors import GateError, ReleaseError, VernalError
+from vernal.errors import GateError, VernalError
 from vernal.events.ports import EventReader
 from vernal.events.schema import Kind
 from vernal.monitoring.watchman import Watchman
@@ -295,19 +294,11 @@ class Keeper:
     def champion(self) -> Manifest | None:
         """The release in charge; none where there is none that can be read."""
         name = self.space.releases.champion()
-        return next((manifest for manifest in self.manifests() if manifest.name == name), None)
+        return next((manifest for manifest in self.space.releases.manifests() if manifest.name == name), None)
 
     def newest(self) -> Manifest | None:
         """The release that knows most, whether it was put in charge or not."""
-        return max(self.manifests(), key=lambda manifest: manifest.lineage.log_to, default=None)
-
-    def manifests(self) -> Iterator[Manifest]:
-        releases = self.space.releases
-        for name in releases.names():
-            try:
-                yield releases.manifest(name)
-            except ReleaseError:
-                continue  # damaged: it can be neither served nor compared with
+        return max(self.space.releases.manifests(), key=lambda manifest: manifest.lineage.log_to, default=None)
 
     def after(self, manifest: Manifest | None) -> Arrivals:
         """What came in that a release does not know."""

@@ -48,7 +48,7 @@ class Rescoring:
     def kept(self, end: int) -> list[Manifest]:
         """The release in charge and the newest others that know nothing of the last unit, by age, oldest first."""
         releases, champion = self.space.releases, self.space.releases.champion()
-        known = sorted((releases.manifest(name) for name in releases.names()), key=lambda manifest: manifest.lineage.as_of)
+        known = sorted(releases.manifests(), key=lambda manifest: manifest.lineage.as_of)
         older = [manifest for manifest in known if manifest.lineage.as_of <= end - self.unit_s * US_PER_S]
         others = [manifest for manifest in older if manifest.name != champion][-1 - self.space.settings.rollout.keep :]
         return [manifest for manifest in older if manifest.name == champion or manifest in others]
