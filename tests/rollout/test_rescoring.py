@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from vernal.clock import ManualClock
-from vernal.config import Settings
+from vernal.config import Monitoring, Settings
 from vernal.release import MANIFEST, Lineage, ReleaseStore
-from vernal.rollout.rescoring import Rescoring
+from vernal.rollout.gate import prune
+from vernal.rollout.rescoring import MOST_UNITS, Rescoring, in_charge
 from vernal.rollout.staleness import Ledger, Score
 from vernal.terms import DAY_S, HOUR_S, US_PER_S
 
@@ -41,3 +42,18 @@ def test_a_release_whose_manifest_cannot_be_read_is_not_asked_and_stops_nobody(s
     file = space.releases.root / first / MANIFEST
     file.write_bytes(change(file.read_bytes()))
     assert [manifest.name for manifest in rescoring_of(space).kept(START + 2 * DAY)] == [second]
+
+
+@pytest.mark.parametrize(("window", "mature_after", "asked"), [("1d", "1d", 4), ("1h", "1d", 2)])
+def test_releases_trained_every_hour_are_kept_until_they_are_scored_and_no_longer(space, window, mature_after, asked):
+    space.settings = msgspec.structs.replace(space.settings, monitoring=Monitoring(window=window, mature_after=mature_after))
+    rescoring, most = rescoring_of(space), space.settings.training.keep + MOST_UNITS + 2
+    for _ in range(7 * 24):
+        released(space)
+        prune(space)
+        space.clock.advance(seconds=HOUR_S)
+        assert len(space.releases.names()) <= most
+    end = (space.clock.now() - DAY) // (rescoring.unit_s * US_PER_S) * rescoring.unit_s * US_PER_S
+    kept = [manifest.name for manifest in rescoring.kept(end)]
+    assert len(kept) >= asked
+    assert window == "1h" or in_charge(list(space.releases.promotions()), end - DAY) in kept

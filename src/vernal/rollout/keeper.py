@@ -19,7 +19,7 @@ from vernal.rollout.acknowledging import asks
 from vernal.rollout.canary import lower_bound
 from vernal.rollout.certificate import Certificate
 from vernal.rollout.experiments import Comparing
-from vernal.rollout.gate import certificate_of, judge, promote
+from vernal.rollout.gate import certificate_of, judge, promote, prune
 from vernal.rollout.mirroring import MirrorSpace
 from vernal.rollout.policy import BUDGET_S, Act, Decision, Facts, decide
 from vernal.rollout.ports import RolloutSpace
@@ -28,7 +28,6 @@ from vernal.rollout.rescoring import Rescoring
 from vernal.rollout.shares import traffic_of
 from vernal.rollout.staleness import Ledger, Standing, standing
 from vernal.rollout.trying import Look, Trying
-from vernal.serving.traffic import releases_of
 from vernal.serving.upkeep import OUTCOMES, Upkeep, write_upkeep
 from vernal.terms import US_PER_S
 from vernal.training.ports import Outcome, Tracker, Untracked
@@ -170,7 +169,7 @@ class Keeper:
         now = self.space.clock.now()
         self.write(msgspec.structs.replace(training, ended_at=now, outcome=outcome, note=note))
         self.tracker.record(run_of(self.space.releases, training.release, self.space.settings, training.at, now, outcome, training.reason, note))
-        self.space.releases.prune(self.space.settings.training.keep, *releases_of(traffic_of(self.space)))
+        prune(self.space)
 
     def attend(self) -> None:
         """One look at the release on trial, if there is one; a trial that is over ends its training."""

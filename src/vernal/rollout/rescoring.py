@@ -1,5 +1,6 @@
 """Releases asked again about units of time whose outcomes are known by now: what age costs today, without training anything."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from vernal.config import duration_s
 from vernal.errors import TrainingError
 from vernal.evaluation.metrics import PerCase
-from vernal.release import Manifest
+from vernal.release import Manifest, Promotion
 from vernal.rollout.backtests import Backtested, asked
 from vernal.rollout.ports import RolloutSpace
 from vernal.rollout.staleness import Ledger, Score
@@ -65,9 +66,10 @@ class Rescoring:
 
     def scored(self, found: Backtested, units: range, kept: list[Manifest]) -> list[Score]:
         metric, scores = self.space.settings.rollout.metric, []
+        promotions = list(self.space.releases.promotions())
         for unit in units:
             rows = np.flatnonzero((found.cases.at >= unit) & (found.cases.at < unit + units.step))
-            live = self.in_charge(unit)
+            live = in_charge(promotions, unit)
             for manifest in kept if len(rows) else ():
                 name, as_of = manifest.name, manifest.lineage.as_of
                 if name in found.quality and as_of <= unit:
@@ -76,7 +78,21 @@ class Rescoring:
                     scores.append(Score(unit=unit, release=name, as_of=as_of, quality=of_unit.means()[metric], cases=len(rows), live=name == live))
         return scores
 
-    def in_charge(self, at: int) -> str | None:
-        """The release that was in charge at a moment."""
-        earlier = [promotion.release for promotion in self.space.releases.promotions() if promotion.at <= at]
-        return earlier[-1] if earlier else None
+
+def in_charge(promotions: Sequence[Promotion], at: int) -> str | None:
+    """The release that was in charge at a moment."""
+    return next((promotion.release for promotion in reversed(promotions) if promotion.at <= at), None)
+
+
+def needed(space: RolloutSpace) -> set[str]:
+    """Releases that are still to be asked: those in charge when the units began that have not matured, the last that has, and `rollout.keep` before it.
+
+    Of more than MOST_UNITS such units, every second, third and so on counts, so that what is kept of them stays kept until it can be asked.
+    """
+    monitoring, promotions = space.settings.monitoring, list(space.releases.promotions())
+    unit_s, mature_s = duration_s(monitoring.window), duration_s(monitoring.mature_after)
+    back = -(-mature_s // unit_s) + 1 + space.settings.rollout.keep  # units
+    apart = -(-(back + 1) // MOST_UNITS)
+    last = space.clock.now() // (unit_s * US_PER_S)
+    found = (in_charge(promotions, unit * unit_s * US_PER_S) for unit in range((last - back) // apart * apart, last + 1, apart))
+    return {name for name in found if name is not None}
