@@ -44,6 +44,26 @@ def test_a_release_whose_manifest_cannot_be_read_is_not_asked_and_stops_nobody(s
     assert [manifest.name for manifest in rescoring_of(space).kept(START + 2 * DAY)] == [second]
 
 
+def test_a_clock_that_ran_ahead_and_came_back_hides_no_unit(space):
+    name, ledger = released(space), Ledger(space.data / "scores.jsonl")
+    ledger.put(score(name, day) for day in (1, 2, 300))
+    rescoring, asked = Rescoring(space, ledger), []
+    rescoring.keep = lambda units, kept: asked.extend(units)
+    assert rescoring.step(START + 5 * DAY) == 1
+    assert asked == [START + 3 * DAY]
+    assert [found.unit for found in rescoring.scores] == [START + DAY, START + 2 * DAY]
+
+
+def test_a_keeper_that_starts_again_scores_no_unit_twice(space):
+    name, ledger = released(space), Ledger(space.data / "scores.jsonl")
+    ledger.put([score(name, 3)])
+    assert Rescoring(space, ledger).step(START + 5 * DAY) == 0
+
+
+def score(name, day):
+    return Score(unit=START + day * DAY, release=name, as_of=START, quality=0.1, cases=9, live=True)
+
+
 @pytest.mark.parametrize(("window", "mature_after", "asked"), [("1d", "1d", 4), ("1h", "1d", 2)])
 def test_releases_trained_every_hour_are_kept_until_they_are_scored_and_no_longer(space, window, mature_after, asked):
     space.settings = msgspec.structs.replace(space.settings, monitoring=Monitoring(window=window, mature_after=mature_after))

@@ -1,5 +1,6 @@
 """Releases asked again about units of time whose outcomes are known by now: what age costs today, without training anything."""
 
+import logging
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,6 +15,7 @@ from vernal.rollout.ports import RolloutSpace
 from vernal.rollout.staleness import Ledger, Score
 from vernal.terms import US_PER_S
 
+log = logging.getLogger("vernal.rollout")
 MOST_UNITS: Final = 14  # looked back at once, after a server was off for long
 MOST_CASES: Final = 400  # of one unit
 
@@ -30,17 +32,24 @@ class Rescoring:
         self.space, self.ledger = space, ledger
         self.scores = ledger.read()
         self.unit_s = duration_s(space.settings.monitoring.window)
-        self.done = max((score.unit for score in self.scores), default=-1) + 1  # UTC us; units that begin before were looked at
+        self.done = after(self.scores)  # UTC us; units that begin before were looked at
+        self.wanted = True  # whether anybody asks
 
     def step(self, now: int) -> int:
         """Scores what has matured at `now`; returns how many units. Cost: nothing until a unit matures; then one walk through the log."""
         unit_us, mature_us = self.unit_s * US_PER_S, duration_s(self.space.settings.monitoring.mature_after) * US_PER_S
         end = (now - mature_us) // unit_us * unit_us
+        if not self.wanted:
+            return 0
+        if self.done > end + unit_us:
+            log.warning("the clock had run ahead by %d s: releases are scored again from what has matured by now", (self.done - end) // US_PER_S)
+            self.scores = [score for score in self.scores if score.unit < end]
+            self.done = after(self.scores)
         kept = self.kept(end)
         if not kept:
             return 0
         first = -(-kept[0].lineage.as_of // unit_us) * unit_us  # the first unit that the oldest of them did not see
-        begin = max(self.done, first, end - MOST_UNITS * unit_us)
+        begin = max(-(-self.done // unit_us) * unit_us, first, end - MOST_UNITS * unit_us)
         units = range(begin, end, unit_us)
         if units:
             self.keep(units, kept)
@@ -62,7 +71,7 @@ class Rescoring:
         except TrainingError:  # no positive event at all: nothing can be scored
             return
         self.ledger.put(self.scored(found, units, kept))
-        self.scores, self.done = self.ledger.read(), units.stop
+        self.scores, self.done = [score for score in self.ledger.read() if score.unit < units.stop], units.stop
 
     def scored(self, found: Backtested, units: range, kept: list[Manifest]) -> list[Score]:
         metric, scores = self.space.settings.rollout.metric, []
@@ -77,6 +86,11 @@ class Rescoring:
                     of_unit = PerCase(each.ndcg_10[rows], each.recall_20[rows], each.hit_20[rows])
                     scores.append(Score(unit=unit, release=name, as_of=as_of, quality=of_unit.means()[metric], cases=len(rows), live=name == live))
         return scores
+
+
+def after(scores: Sequence[Score]) -> int:
+    """UTC us; where to go on after these."""
+    return max((score.unit for score in scores), default=-1) + 1
 
 
 def in_charge(promotions: Sequence[Promotion], at: int) -> str | None:
