@@ -48,7 +48,7 @@ def test_a_clock_that_ran_ahead_and_came_back_hides_no_unit(space):
     name, ledger = released(space), Ledger(space.data / "scores.jsonl")
     ledger.put(score(name, day) for day in (1, 2, 300))
     rescoring, asked = Rescoring(space, ledger), []
-    rescoring.keep = lambda units, kept: asked.extend(units)
+    rescoring.keep = lambda units, _: asked.extend(units)
     assert rescoring.step(START + 5 * DAY) == 1
     assert asked == [START + 3 * DAY]
     assert [found.unit for found in rescoring.scores] == [START + DAY, START + 2 * DAY]
