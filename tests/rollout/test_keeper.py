@@ -3,6 +3,7 @@
 import shutil
 
 import msgspec
+import numpy as np
 import pytest
 
 from vernal.app import Workspace
@@ -17,6 +18,7 @@ from vernal.rollout.certificate import FILE
 from vernal.rollout.gate import judge, promote
 from vernal.rollout.keeper import Ended, Keeper
 from vernal.rollout.processes import trained
+from vernal.rollout.staleness import Incidents, Standing
 from vernal.serving.upkeep import read_upkeep
 from vernal.terms import DAY_S, US_PER_S
 from vernal.testing.remade import inverted, remade
@@ -139,6 +141,17 @@ def test_a_kept_release_of_a_newer_version_stops_neither_looks_nor_the_gate(shop
     shop.lives(days=2)
     assert keeper.tick().act == "train"
     assert (keeper.trainings[-1].outcome, shop.releases.champion()) == ("promoted", keeper.trainings[-1].release)
+
+
+def test_incidents_that_were_counted_stay_counted_and_only_new_ones_are_added(shop):
+    units, counted = np.arange(1, 101) * DAY_S * US_PER_S, []
+    for first, last in (([], []), ([10, 30], [15, 35]), ([30], [36]), ([10, 20, 33], [12, 25, 36]), ([50], [55]), ([], [])):
+        keeper = keeper_of(shop)
+        found = Incidents(np.array(first, np.int64), np.array(last, np.int64))
+        keeper.standing = lambda _, found=found: Standing(0.0, 0.0, False, np.zeros(100), False, found, units)
+        keeper.tick()
+        counted.append(read_upkeep(shop.data).incidents)
+    assert counted == [0, 2, 2, 2, 3, 3]
 
 
 def test_every_training_that_ended_is_told_to_the_tracker_once(shop):

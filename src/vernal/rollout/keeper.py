@@ -28,7 +28,7 @@ from vernal.rollout.rescoring import Rescoring
 from vernal.rollout.shares import traffic_of
 from vernal.rollout.staleness import Ledger, Standing, standing
 from vernal.rollout.trying import Look, Trying
-from vernal.serving.upkeep import OUTCOMES, Upkeep, write_upkeep
+from vernal.serving.upkeep import OUTCOMES, Upkeep, read_upkeep, write_upkeep
 from vernal.terms import US_PER_S
 from vernal.training.ports import Outcome, Tracker, Untracked
 from vernal.training.tracking import run_of
@@ -260,12 +260,14 @@ class Keeper:
     def tell(self, decision: Decision, facts: Facts, stands: Standing | None) -> None:
         """Leaves word of how it all stands, for those who scrape."""
         outcomes = Counter(training.outcome for training in self.trainings)
+        incidents, incident_at = self.incidents(facts.now, stands)
         upkeep = Upkeep(
             at=facts.now,
             unknown_share=facts.unknown_share,
             predicted_regret=stands.predicted_regret if stands else None,
             price=stands.price if stands else None,
-            incidents=len(stands.incidents.first) if stands else 0,
+            incidents=incidents,
+            incident_at=incident_at,
             alarms=dict(Counter(str(raised.alarm.severity) for raised in self.watchman.standing_alarms)),
             held=bool(facts.holds),
             training=self.hands.running,
@@ -276,6 +278,18 @@ class Keeper:
         )
         self.told = self.tried_so_far(upkeep)
         write_upkeep(self.space.data, self.told)
+
+    def incidents(self, now: int, stands: Standing | None) -> tuple[int, int]:
+        """How many there were so far, and when the last unit of the newest began (UTC us).
+
+        Regret of the past is estimated anew with every unit, so a look may find fewer than one before; only those after the newest that was counted count.
+        """
+        told = self.told or read_upkeep(self.space.data) or Upkeep(at=now)
+        if stands is None or not len(stands.incidents.first):
+            return told.incidents, told.incident_at
+        first, last, since = stands.units[stands.incidents.first], int(stands.units[stands.incidents.last[-1]]), min(told.incident_at, now)
+        new = int((first > since).sum())
+        return told.incidents + new if since else max(told.incidents, new), max(since, last)
 
     def tried_so_far(self, upkeep: Upkeep) -> Upkeep:
         """With how it stands with releases on trial."""
