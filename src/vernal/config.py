@@ -184,7 +184,7 @@ class Training(Section, frozen=True, kw_only=True):
     evaluate_last: Annotated[str, about("last stretch of the log on which a release is evaluated, or up to a window more: it begins with a window")] = "7d"
     evaluate_requests: Annotated[int, about("requests in that evaluation, at most", ge=10)] = 1_000
     seed: Annotated[int, about("seed of everything random in training", ge=0)] = 0
-    keep: Annotated[int, about("releases kept on disk beside the champion", ge=1)] = 5
+    keep: Annotated[int, about("newest releases kept on disk, beside those in charge, on trial or still to be scored", ge=1)] = 5
     mlflow: Annotated[
         str, about('MLflow store that trainings are recorded in; "sqlite:NAME" is a file in data.path, else a tracking URI; empty = none; needs vernal[mlflow]')
     ] = ""

@@ -212,11 +212,17 @@ class ReleaseStore:
             raise ReleaseError.missing(name, self.names())
         try:
             manifest = msgspec.json.decode(file.read_bytes(), type=Manifest)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ReleaseError.damaged(file, str(error)) from None
         if manifest.format > FORMAT:
             raise ReleaseError.newer(name, manifest.format, FORMAT)
         return manifest
+
+    def manifests(self) -> Iterator[Manifest]:
+        """Of kept releases, oldest first; one that is damaged or of a newer version is left out: it can be neither served nor compared with."""
+        for name in self.names():
+            with suppress(ReleaseError):
+                yield self.manifest(name)
 
     def open(self, name: str, *, verify: bool = True, again: bool = True) -> Release:
         """The release, every file compared with its hash first.

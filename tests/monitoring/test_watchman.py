@@ -140,7 +140,37 @@ def test_a_watchman_killed_between_any_two_windows_goes_on_as_if_it_had_not_been
 def test_a_step_that_was_done_is_not_done_again(tmp_path: Path) -> None:
     watchman = watched(tmp_path, EVENTS)
     assert watchman.step(day(38)) == []
-    assert watchman.step(day(10)) == []
+    assert watchman.step(day(37)) == []
+    assert watchman.state.next == day(38) // DAY_US
+
+
+@pytest.mark.parametrize("ahead", [3, 90])
+def test_a_clock_that_ran_ahead_and_came_back_blinds_nobody(tmp_path: Path, ahead: int) -> None:
+    events = broken(FAULTS["a type that is not sent any more"])
+    village = Village(tmp_path, [event for event in events if event.time < day(32)])
+    watchman = village.watchman()
+    watchman.step(day(BEGUN))
+    watchman.step(day(32 + ahead))
+    watchman = village.watchman()
+    assert watchman.step(day(32)) == []
+    assert (watchman.state.next, watchman.holds) == (day(33) // DAY_US, ())
+    late = [event for event in events if event.time >= day(32)]
+    village.log.append(Kind.EVENTS, late, [event.time for event in late])
+    assert {judged.window for judged in watchman.step(day(BROKEN))} == {day(33) // DAY_US}
+    assert watchman.holds == ()
+    watchman.step(day(BROKEN + 2))
+    assert "buy events" in {alarm.column for alarm in watchman.holds}
+
+
+def test_a_reference_of_windows_that_a_clock_ran_ahead_to_is_given_up(tmp_path: Path) -> None:
+    village = Village(tmp_path, EVENTS)
+    watchman = village.watchman()
+    watchman.step(day(38))
+    watchman.step(day(26))
+    assert (watchman.watches, watchman.state.next) == ({}, day(27) // DAY_US)
+    watchman.step(day(38))
+    assert {name: watch.restarts for name, watch in watchman.watches.items()} == {"view": 1, "buy": 1}
+    assert watchman.holds == ()
 
 
 def test_an_acknowledged_fault_that_was_mended_is_forgotten_and_one_that_was_not_rings_again(tmp_path: Path) -> None:

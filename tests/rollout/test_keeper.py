@@ -3,12 +3,14 @@
 import shutil
 
 import msgspec
+import numpy as np
 import pytest
 
 from vernal.app import Workspace
 from vernal.clock import ManualClock
 from vernal.config import Monitoring
 from vernal.events.schema import Event, Kind
+from vernal.release import MANIFEST
 from vernal.rollout import keeper as module
 from vernal.rollout import trying
 from vernal.rollout.acknowledging import Acknowledgement, ask
@@ -16,6 +18,7 @@ from vernal.rollout.certificate import FILE
 from vernal.rollout.gate import judge, promote
 from vernal.rollout.keeper import Ended, Keeper
 from vernal.rollout.processes import trained
+from vernal.rollout.staleness import Incidents, Standing
 from vernal.serving.upkeep import read_upkeep
 from vernal.terms import DAY_S, US_PER_S
 from vernal.testing.remade import inverted, remade
@@ -129,6 +132,26 @@ def test_new_events_are_trained_on_at_the_cadence_judged_and_put_in_charge(shop)
     assert "no traffic to try it on" in last.note
     upkeep = read_upkeep(shop.data)
     assert (upkeep.trainings, upkeep.canary_acts, upkeep.canary_low) == ({"promoted": 1}, {"begin": 1, "promote": 1}, None)
+
+
+def test_a_kept_release_of_a_newer_version_stops_neither_looks_nor_the_gate(shop):
+    keeper, other = keeper_of(shop), again(shop)
+    file = shop.releases.root / other / MANIFEST
+    file.write_bytes(file.read_bytes().replace(b'"format": 1', b'"format": 9'))
+    shop.lives(days=2)
+    assert keeper.tick().act == "train"
+    assert (keeper.trainings[-1].outcome, shop.releases.champion()) == ("promoted", keeper.trainings[-1].release)
+
+
+def test_incidents_that_were_counted_stay_counted_and_only_new_ones_are_added(shop):
+    units, counted = np.arange(1, 101) * DAY_S * US_PER_S, []
+    for first, last in (([], []), ([10, 30], [15, 35]), ([30], [36]), ([10, 20, 33], [12, 25, 36]), ([50], [55]), ([], [])):
+        keeper = keeper_of(shop)
+        found = Incidents(np.array(first, np.int64), np.array(last, np.int64))
+        keeper.standing = lambda _, found=found: Standing(0.0, 0.0, False, np.zeros(100), False, found, units)
+        keeper.tick()
+        counted.append(read_upkeep(shop.data).incidents)
+    assert counted == [0, 2, 2, 2, 3, 3]
 
 
 def test_every_training_that_ended_is_told_to_the_tracker_once(shop):

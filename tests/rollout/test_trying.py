@@ -160,6 +160,19 @@ def test_how_a_trial_stands_is_told_to_those_who_scrape(shop):
     assert (upkeep.canary_acts["roll back"], upkeep.canary_low) == (1, None)
 
 
+def test_a_step_begun_by_a_clock_that_ran_ahead_counts_from_when_it_came_back(shop):
+    trying = Trying(shop)
+    shop.clock.advance(seconds=100 * DAY_S)
+    first, second = shop.releases.names()
+    trying.begin(second, first, "it was trained.")
+    shop.clock.advance(seconds=-100 * DAY_S)
+    trying.look()
+    assert traffic_of(shop).canary.step_at == shop.clock.now()
+    assert "had run ahead" in changes_of(shop.data).all()[-1].reason
+    lived(shop, trying, rates={CHAMPION: 0.3, CANARY: 0.3})
+    assert acts(shop)[-1] == ("promote", 1.0)
+
+
 def test_a_held_canary_stays_where_it_is_until_it_is_let_go(shop):
     trying = begun(shop)
     hold(shop, "ada", "a sale is on", held=True)

@@ -125,6 +125,16 @@ class Watch:
                 numbers.append(window.number)
         return np.where(self.is_outcome, parts[1], parts[0])
 
+    @property
+    def last_outcome(self) -> int:
+        """The newest window whose outcomes need not be judged any more."""
+        return self.judged[1][-1] if self.judged[1] else self.reference.last
+
+    def forget(self, after: int) -> None:
+        """Lets windows later than one be judged once more: a clock that ran ahead had judged them before they came. What they said stays evidence."""
+        self.judged = [[number for number in numbers if number <= after] for numbers in self.judged]
+        self.when = np.minimum(self.when, after)
+
     def raised(self, evidence: Evidence) -> list[list[int]]:
         """New alarms: the coordinates of each, strongest first."""
         crossed = evidence.alone(self.bound)

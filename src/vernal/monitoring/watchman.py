@@ -8,6 +8,7 @@ person's word, or when the fault has been over for `monitoring.mended_after` win
 """
 
 import hashlib
+import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -47,6 +48,8 @@ SEARCHES_SHARE: Final = 0.1  # the rest is that of slates and outcomes
 STRIP: Final = 400  # windows whose evidence is kept
 DAY_US: Final = DAY_S * US_PER_S
 STATE: Final = "watchman.msgpack"
+AHEAD: Final = "The clock had run ahead."
+log = logging.getLogger("vernal.monitoring")
 
 
 class Raised(msgspec.Struct):
@@ -162,9 +165,34 @@ class Watchman:
         end, judged = self.window_of(now), list[Judged]()
         if self.state.next < 0 and (end == self.tried or not self.begun(end)):
             return []
+        if self.state.next > end + 1:
+            self.go_back(end)
         while self.state.next < end:
             judged += self.judge(self.standing())
         return judged
+
+    def go_back(self, end: int) -> None:
+        """Goes on after the window `end`, which is not over yet: a clock that ran ahead had judged it, and later ones, before they came.
+
+        A reference that holds such windows is given up. So are alarms that they raised, but for streams in which something else stands.
+        """
+        log.warning("the clock had run ahead by %d windows: they are judged when they are over", self.state.next - end - 1)
+        self.state.next, self.reader = end + 1, None
+        for name, watch in list(self.watches.items()):
+            kin = self.state.streams[name]
+            kept = sum(strip.window <= end for strip in kin.strips)
+            kin.recent, kin.strips = kin.recent[: max(len(kin.recent) - len(kin.strips) + kept, 0)], kin.strips[:kept]
+            stood = [raised for raised in self.standing_alarms if raised.stream == name]
+            if watch.reference.last >= end:
+                del self.watches[name], self.state.streams[name]
+                self.state.restarts[name] = watch.restarts + 1
+                for raised in stood:
+                    self.told(raised, "vernal", AHEAD)
+                continue
+            watch.forget(end)
+            if stood and all(raised.alarm.window >= end for raised in stood):
+                self.acknowledge("vernal", AHEAD, streams=[name])
+        self.save()
 
     def begun(self, end: int) -> bool:
         """Makes the first references, if the log has enough windows before `end`."""
@@ -289,7 +317,7 @@ class Watchman:
         found = self.judged(SERVED, watch, seen.number, served.summary(watch.reference.bins, shown, kin.odds, None))
         due = [each for each in self.past if seen.number - self.mature <= each.number]
         late = due[0].shown
-        if due[0].number != seen.number - self.mature or due[0].number <= watch.reference.last or late is None:
+        if due[0].number != seen.number - self.mature or due[0].number <= watch.last_outcome or late is None:
             return found
         summary = served.summary(watch.reference.bins, late, kin.odds, late.labels([each.chosen for each in due], served.within, named=kin.named))
         if not summary.moments[N]:
@@ -442,7 +470,7 @@ class Watchman:
     def restart(self, name: str, since: int, incident: Incident, *, usual: bool) -> None:
         """A new watch of one stream, on the windows before (or since) an incident."""
         reader, end = self.new_reader(), self.state.next
-        last = end if usual else since
+        last = end if usual else min(since, end - 1)
         first = since if usual else last - self.most
         whole = reader.until(end)
         windows = list(reader.windows(whole, max(first, self.first_of(whole)), last))[-self.most :]

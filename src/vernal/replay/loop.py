@@ -248,7 +248,7 @@ class Shop:
         self.policy, self.space = policy, space
         self.keeper = Keeper(space, Sharing(space, trainings))
         if CADENCES[policy]:
-            self.keeper.rescoring.done = int(np.iinfo(np.int64).max)  # a fixed cadence asks nothing of the ledger
+            self.keeper.rescoring.wanted = False  # a fixed cadence asks nothing of the ledger
         self.happenings: list[Happening] = []
 
     @property

@@ -115,7 +115,7 @@ def data_quality(holds: Sequence[str]) -> Check:
 
 def skew(space: TrainingSpace, snapshot: Snapshot, after: int) -> Check:
     """Served features recomputed from the log: none may differ. Slates above an offset, of releases under the present plan."""
-    alike = {name for name in space.releases.names() if space.releases.manifest(name).lineage.plan == snapshot.plan.fingerprint}
+    alike = {manifest.name for manifest in space.releases.manifests() if manifest.lineage.plan == snapshot.plan.fingerprint}
     names = feature_names(snapshot.plan)
     end, history = snapshot.log_to, snapshot.history  # slates that are answered meanwhile saw what the snapshot does not have
     found = audit(space.log, None, snapshot.plan, snapshot.settings, names, after=after, until=end, releases=alike, history=history)

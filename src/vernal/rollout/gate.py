@@ -41,6 +41,7 @@ from vernal.rollout.certificate import Certificate, Check, Keys, opened_gate, si
 from vernal.rollout.checks import Pair
 from vernal.rollout.counterfactual import Alternative, considered, logged
 from vernal.rollout.ports import RolloutSpace
+from vernal.rollout.rescoring import needed
 from vernal.rollout.shares import traffic_of
 from vernal.rollout.slices import LEAST, slices
 from vernal.serving.traffic import releases_of
@@ -141,8 +142,13 @@ def promote(space: RolloutSpace, name: str, reason: str, *, by: str = "the gate"
         written(replace(certificate, verdict="overridden", by=by, reason=f"{in_spite} (the gate: {certificate.reason})"), store.root / name, keys_of(space))
     store.admit(name)
     promotion = store.promote(name, f"{reason}, in spite of the gate: {in_spite}" if in_spite else reason, after=last.number if last else 0)
-    store.prune(space.settings.training.keep, *releases_of(traffic_of(space)))
+    prune(space)
     return promotion
+
+
+def prune(space: RolloutSpace) -> None:
+    """Deletes old releases that nobody is answered by and that need not be scored any more."""
+    space.releases.prune(space.settings.training.keep, *releases_of(traffic_of(space)), *needed(space))
 
 
 def certificate_of(space: RolloutSpace, name: str) -> Certificate | None:

@@ -6,13 +6,12 @@ dies at any step goes on from its files. It knows nothing of processes, threads 
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final, Literal, Protocol
 
 import msgspec
 
-from vernal.errors import GateError, ReleaseError, VernalError
+from vernal.errors import GateError, VernalError
 from vernal.events.ports import EventReader
 from vernal.events.schema import Kind
 from vernal.monitoring.watchman import Watchman
@@ -22,7 +21,7 @@ from vernal.rollout.canary import lower_bound
 from vernal.rollout.certificate import Certificate
 from vernal.rollout.checks import SKEW
 from vernal.rollout.experiments import Comparing
-from vernal.rollout.gate import certificate_of, judge, promote
+from vernal.rollout.gate import certificate_of, judge, promote, prune
 from vernal.rollout.mirroring import MirrorSpace
 from vernal.rollout.policy import BUDGET_S, Act, Decision, Facts, decide
 from vernal.rollout.ports import RolloutSpace
@@ -31,8 +30,7 @@ from vernal.rollout.rescoring import Rescoring
 from vernal.rollout.shares import traffic_of
 from vernal.rollout.staleness import Ledger, Standing, standing
 from vernal.rollout.trying import Look, Trying
-from vernal.serving.traffic import releases_of
-from vernal.serving.upkeep import OUTCOMES, Upkeep, write_upkeep
+from vernal.serving.upkeep import OUTCOMES, Upkeep, read_upkeep, write_upkeep
 from vernal.terms import US_PER_S
 from vernal.training.ports import Outcome, Tracker, Untracked
 from vernal.training.tracking import run_of
@@ -173,7 +171,7 @@ class Keeper:
         now = self.space.clock.now()
         self.write(msgspec.structs.replace(training, ended_at=now, outcome=outcome, note=note))
         self.tracker.record(run_of(self.space.releases, training.release, self.space.settings, training.at, now, outcome, training.reason, note))
-        self.space.releases.prune(self.space.settings.training.keep, *releases_of(traffic_of(self.space)))
+        prune(self.space)
 
     def attend(self) -> None:
         """One look at the release on trial, if there is one; a trial that is over ends its training."""
@@ -264,12 +262,14 @@ class Keeper:
     def tell(self, decision: Decision, facts: Facts, stands: Standing | None) -> None:
         """Leaves word of how it all stands, for those who scrape."""
         outcomes = Counter(training.outcome for training in self.trainings)
+        incidents, incident_at = self.incidents(facts.now, stands)
         upkeep = Upkeep(
             at=facts.now,
             unknown_share=facts.unknown_share,
             predicted_regret=stands.predicted_regret if stands else None,
             price=stands.price if stands else None,
-            incidents=len(stands.incidents.first) if stands else 0,
+            incidents=incidents,
+            incident_at=incident_at,
             alarms=dict(Counter(str(raised.alarm.severity) for raised in self.watchman.standing_alarms)),
             held=bool(facts.holds),
             training=self.hands.running,
@@ -281,6 +281,18 @@ class Keeper:
         )
         self.told = self.tried_so_far(upkeep)
         write_upkeep(self.space.data, self.told)
+
+    def incidents(self, now: int, stands: Standing | None) -> tuple[int, int]:
+        """How many there were so far, and when the last unit of the newest began (UTC us).
+
+        Regret of the past is estimated anew with every unit, so a look may find fewer than one before; only those after the newest that was counted count.
+        """
+        told = self.told or read_upkeep(self.space.data) or Upkeep(at=now)
+        if stands is None or not len(stands.incidents.first):
+            return told.incidents, told.incident_at
+        first, last, since = stands.units[stands.incidents.first], int(stands.units[stands.incidents.last[-1]]), min(told.incident_at, now)
+        new = int((first > since).sum())
+        return told.incidents + new if since else max(told.incidents, new), max(since, last)
 
     def tried_so_far(self, upkeep: Upkeep) -> Upkeep:
         """With how it stands with releases on trial."""
@@ -306,19 +318,11 @@ class Keeper:
     def champion(self) -> Manifest | None:
         """The release in charge; none where there is none that can be read."""
         name = self.space.releases.champion()
-        return next((manifest for manifest in self.manifests() if manifest.name == name), None)
+        return next((manifest for manifest in self.space.releases.manifests() if manifest.name == name), None)
 
     def newest(self) -> Manifest | None:
         """The release that knows most, whether it was put in charge or not."""
-        return max(self.manifests(), key=lambda manifest: manifest.lineage.log_to, default=None)
-
-    def manifests(self) -> Iterator[Manifest]:
-        releases = self.space.releases
-        for name in releases.names():
-            try:
-                yield releases.manifest(name)
-            except ReleaseError:
-                continue  # damaged: it can be neither served nor compared with
+        return max(self.space.releases.manifests(), key=lambda manifest: manifest.lineage.log_to, default=None)
 
     def after(self, manifest: Manifest | None) -> Arrivals:
         """What came in that a release does not know."""

@@ -1,5 +1,7 @@
 """Releases asked again about units of time whose outcomes are known by now: what age costs today, without training anything."""
 
+import logging
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -7,12 +9,13 @@ import numpy as np
 from vernal.config import duration_s
 from vernal.errors import TrainingError
 from vernal.evaluation.metrics import PerCase
-from vernal.release import Manifest
+from vernal.release import Manifest, Promotion
 from vernal.rollout.backtests import Backtested, asked
 from vernal.rollout.ports import RolloutSpace
 from vernal.rollout.staleness import Ledger, Score
 from vernal.terms import US_PER_S
 
+log = logging.getLogger("vernal.rollout")
 MOST_UNITS: Final = 14  # looked back at once, after a server was off for long
 MOST_CASES: Final = 400  # of one unit
 
@@ -29,17 +32,24 @@ class Rescoring:
         self.space, self.ledger = space, ledger
         self.scores = ledger.read()
         self.unit_s = duration_s(space.settings.monitoring.window)
-        self.done = max((score.unit for score in self.scores), default=-1) + 1  # UTC us; units that begin before were looked at
+        self.done = after(self.scores)  # UTC us; units that begin before were looked at
+        self.wanted = True  # whether anybody asks
 
     def step(self, now: int) -> int:
         """Scores what has matured at `now`; returns how many units. Cost: nothing until a unit matures; then one walk through the log."""
         unit_us, mature_us = self.unit_s * US_PER_S, duration_s(self.space.settings.monitoring.mature_after) * US_PER_S
         end = (now - mature_us) // unit_us * unit_us
+        if not self.wanted:
+            return 0
+        if self.done > end + unit_us:
+            log.warning("the clock had run ahead by %d s: releases are scored again from what has matured by now", (self.done - end) // US_PER_S)
+            self.scores = [score for score in self.scores if score.unit < end]
+            self.done = after(self.scores)
         kept = self.kept(end)
         if not kept:
             return 0
         first = -(-kept[0].lineage.as_of // unit_us) * unit_us  # the first unit that the oldest of them did not see
-        begin = max(self.done, first, end - MOST_UNITS * unit_us)
+        begin = max(-(-self.done // unit_us) * unit_us, first, end - MOST_UNITS * unit_us)
         units = range(begin, end, unit_us)
         if units:
             self.keep(units, kept)
@@ -48,7 +58,7 @@ class Rescoring:
     def kept(self, end: int) -> list[Manifest]:
         """The release in charge and the newest others that know nothing of the last unit, by age, oldest first."""
         releases, champion = self.space.releases, self.space.releases.champion()
-        known = sorted((releases.manifest(name) for name in releases.names()), key=lambda manifest: manifest.lineage.as_of)
+        known = sorted(releases.manifests(), key=lambda manifest: manifest.lineage.as_of)
         older = [manifest for manifest in known if manifest.lineage.as_of <= end - self.unit_s * US_PER_S]
         others = [manifest for manifest in older if manifest.name != champion][-1 - self.space.settings.rollout.keep :]
         return [manifest for manifest in older if manifest.name == champion or manifest in others]
@@ -61,13 +71,14 @@ class Rescoring:
         except TrainingError:  # no positive event at all: nothing can be scored
             return
         self.ledger.put(self.scored(found, units, kept))
-        self.scores, self.done = self.ledger.read(), units.stop
+        self.scores, self.done = [score for score in self.ledger.read() if score.unit < units.stop], units.stop
 
     def scored(self, found: Backtested, units: range, kept: list[Manifest]) -> list[Score]:
         metric, scores = self.space.settings.rollout.metric, []
+        promotions = list(self.space.releases.promotions())
         for unit in units:
             rows = np.flatnonzero((found.cases.at >= unit) & (found.cases.at < unit + units.step))
-            live = self.in_charge(unit)
+            live = in_charge(promotions, unit)
             for manifest in kept if len(rows) else ():
                 name, as_of = manifest.name, manifest.lineage.as_of
                 if name in found.quality and as_of <= unit:
@@ -76,7 +87,26 @@ class Rescoring:
                     scores.append(Score(unit=unit, release=name, as_of=as_of, quality=of_unit.means()[metric], cases=len(rows), live=name == live))
         return scores
 
-    def in_charge(self, at: int) -> str | None:
-        """The release that was in charge at a moment."""
-        earlier = [promotion.release for promotion in self.space.releases.promotions() if promotion.at <= at]
-        return earlier[-1] if earlier else None
+
+def after(scores: Sequence[Score]) -> int:
+    """UTC us; where to go on after these."""
+    return max((score.unit for score in scores), default=-1) + 1
+
+
+def in_charge(promotions: Sequence[Promotion], at: int) -> str | None:
+    """The release that was in charge at a moment."""
+    return next((promotion.release for promotion in reversed(promotions) if promotion.at <= at), None)
+
+
+def needed(space: RolloutSpace) -> set[str]:
+    """Releases that are still to be asked: those in charge when the units began that have not matured, the last that has, and `rollout.keep` before it.
+
+    Of more than MOST_UNITS such units, every second, third and so on counts, so that what is kept of them stays kept until it can be asked.
+    """
+    monitoring, promotions = space.settings.monitoring, list(space.releases.promotions())
+    unit_s, mature_s = duration_s(monitoring.window), duration_s(monitoring.mature_after)
+    back = -(-mature_s // unit_s) + 1 + space.settings.rollout.keep  # units
+    apart = -(-(back + 1) // MOST_UNITS)
+    last = space.clock.now() // (unit_s * US_PER_S)
+    found = (in_charge(promotions, unit * unit_s * US_PER_S) for unit in range((last - back) // apart * apart, last + 1, apart))
+    return {name for name in found if name is not None}

@@ -13,6 +13,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec.structs import replace
 
+from vernal.config import duration_s
 from vernal.errors import ReleaseError, RequestError, StateError, VernalError
 from vernal.events.schema import Slate
 from vernal.rollout.canary import TRIED, Evidence, Verdict, decide
@@ -106,11 +107,22 @@ class Trying:
         if canary is None:
             self.drop()
             return None
+        canary = self.within(canary)
         if (verdict := self.settled(canary) or self.count(canary)) is None:
             verdict = self.allowed(canary, decide(canary, self.evidence(canary), self.space.settings.rollout, self.space.clock.now()), holds)
         seen = self.keep(canary, verdict)
         self.act(canary, verdict)
         return seen
+
+    def within(self, canary: Canary) -> Canary:
+        """The canary, its step counted from now where it began later than a shortest step from now: the clock had run ahead."""
+        now, rules = self.space.clock.now(), self.space.settings.rollout
+        if canary.step_at <= now + duration_s(rules.canary_step) * US_PER_S:
+            return canary
+        reason = f"The clock had run ahead by {(canary.step_at - now) / US_PER_S:,.0f} s: the step counts from now."
+        again = replace(canary, step_at=now)
+        changed(self.space, BY, reason, lambda traffic: replace(traffic, canary=again) if traffic.canary == canary else traffic)
+        return again
 
     def settled(self, canary: Canary) -> Verdict | None:
         """What needs no evidence: a decision that a kill cut short, another release in charge, no way to open it, one that knows less than the other."""
@@ -152,7 +164,7 @@ class Trying:
             codes = self.space.catalogue().attributes[:, 0, 0] if self.space.settings.items.attributes else None
             self.counting = Counting([CHAMPION, CANARY], arm, self.space.settings, canary.since, codes)
             self.counted = (canary.release, canary.step_at)
-            self.lately = recent(self.space.log, canary.begun_at, HOUR_US, TRIED)
+            self.lately = recent(self.space.log, min(canary.begun_at, self.space.clock.now()), HOUR_US, TRIED)
         self.counting.read(self.space.log)
         if canary.share > 0:
             self.unmirrored()

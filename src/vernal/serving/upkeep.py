@@ -21,7 +21,8 @@ class Upkeep(msgspec.Struct, frozen=True, kw_only=True):
     unknown_share: float = 0.0  # of the last window's events, on items that the release in charge never saw
     predicted_regret: float | None = None  # of the release in charge, relative; none before it can be told
     price: float | None = None  # regret of a release one unit of time old
-    incidents: int = 0  # staleness incidents
+    incidents: int = 0  # staleness incidents; what was counted stays counted
+    incident_at: int = 0  # when the last unit of the newest of them began
     alarms: dict[str, int] = {}  # severity -> alarms that nobody acknowledged
     held: bool = False  # whether alarms hold training and promotion
     training: bool = False  # whether one runs now
