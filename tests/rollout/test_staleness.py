@@ -178,3 +178,12 @@ def test_a_torn_last_line_costs_that_line_alone(cut: int) -> None:
         assert whole == scores[: len(whole)]
         ledger.put([score(9, 0, -0.5)])
         assert ledger.read() == [*whole, score(9, 0, -0.5)]
+
+
+def test_scores_of_another_metric_are_passed_over_and_stay(tmp_path: Path) -> None:
+    one, other = Ledger(tmp_path / "scores.jsonl", "recall@20 per 86400 s"), Ledger(tmp_path / "scores.jsonl", "ndcg@10 per 86400 s")
+    one.put([replace(score(1, 0, 0.3), measure=one.measure)])
+    other.put([replace(score(1, 0, 0.1), measure=other.measure)])
+    assert [each.quality for each in one.read()] == [0.3]
+    assert [each.quality for each in other.read()] == [0.1]
+    assert Ledger(one.path, "hr@20 per 3600 s").read() == []

@@ -26,7 +26,7 @@ from vernal.rollout.mirroring import MirrorSpace
 from vernal.rollout.policy import BUDGET_S, Act, Decision, Facts, decide
 from vernal.rollout.ports import RolloutSpace
 from vernal.rollout.records import FOLDER, Training, decisions_of, trainings, trainings_of
-from vernal.rollout.rescoring import Rescoring
+from vernal.rollout.rescoring import Rescoring, measure_of
 from vernal.rollout.shares import traffic_of
 from vernal.rollout.staleness import Ledger, Standing, standing
 from vernal.rollout.trying import Look, Trying
@@ -95,7 +95,7 @@ class Keeper:
         self.decisions, self.lines = decisions_of(space.data), trainings_of(space.data)
         self.trainings = trainings(self.lines)
         self.watchman = Watchman(space, space.data / "monitoring")
-        self.rescoring = Rescoring(space, Ledger(space.data / FOLDER / "scores.jsonl"))
+        self.rescoring = Rescoring(space, Ledger(space.data / FOLDER / "scores.jsonl", measure_of(space.settings)))
         self.trying, self.comparing = Trying(space, mirror), Comparing(space)
         self.arrivals: dict[int, Arrivals] = {}
         self.last: Decision | None = None  # written down

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from vernal.config import duration_s
+from vernal.config import Settings, duration_s
 from vernal.errors import TrainingError
 from vernal.evaluation.metrics import PerCase
 from vernal.release import Manifest, Promotion
@@ -18,6 +18,11 @@ from vernal.terms import US_PER_S
 log = logging.getLogger("vernal.rollout")
 MOST_UNITS: Final = 14  # looked back at once, after a server was off for long
 MOST_CASES: Final = 400  # of one unit
+
+
+def measure_of(settings: Settings) -> str:
+    """What a ledger holds under these settings."""
+    return f"{settings.rollout.metric} per {duration_s(settings.monitoring.window)} s"
 
 
 class Rescoring:
@@ -74,7 +79,7 @@ class Rescoring:
         self.scores, self.done = [score for score in self.ledger.read() if score.unit < units.stop], units.stop
 
     def scored(self, found: Backtested, units: range, kept: list[Manifest]) -> list[Score]:
-        metric, scores = self.space.settings.rollout.metric, []
+        metric, measure, scores = self.space.settings.rollout.metric, self.ledger.measure, list[Score]()
         promotions = list(self.space.releases.promotions())
         for unit in units:
             rows = np.flatnonzero((found.cases.at >= unit) & (found.cases.at < unit + units.step))
@@ -83,8 +88,8 @@ class Rescoring:
                 name, as_of = manifest.name, manifest.lineage.as_of
                 if name in found.quality and as_of <= unit:
                     each = found.quality[name]
-                    of_unit = PerCase(each.ndcg_10[rows], each.recall_20[rows], each.hit_20[rows])
-                    scores.append(Score(unit=unit, release=name, as_of=as_of, quality=of_unit.means()[metric], cases=len(rows), live=name == live))
+                    quality = PerCase(each.ndcg_10[rows], each.recall_20[rows], each.hit_20[rows]).means()[metric]
+                    scores.append(Score(unit=unit, release=name, as_of=as_of, quality=quality, cases=len(rows), live=name == live, measure=measure))
         return scores
 
 

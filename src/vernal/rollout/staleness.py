@@ -47,6 +47,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
     quality: float  # mean over the unit's cases; more is better, so a loss is put in negated
     cases: int
     live: bool  # it was in charge when the unit began
+    measure: str = ""  # the metric and the unit of time that quality is of
 
 
 class Ledger:
@@ -55,10 +56,11 @@ class Ledger:
     Parameters
     ----------
     path : the file; made with the first score
+    measure : what is read; scores of another metric or unit of time do not compare, and are passed over
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, measure: str = "") -> None:
+        self.path, self.measure = path, measure
 
     def put(self, scores: Iterable[Score]) -> None:
         """Keeps scores; durable when it returns. A line torn by a crash is closed first."""
@@ -73,7 +75,7 @@ class Ledger:
 
     def read(self) -> list[Score]:
         """The newest score of each unit and release, by unit, then by the releases' age, oldest first."""
-        found = {(score.unit, score.release): score for score in self.lines()}
+        found = {(score.unit, score.release): score for score in self.lines() if score.measure == self.measure}
         return sorted(found.values(), key=lambda score: (score.unit, score.as_of, score.release))
 
     def lines(self) -> Iterator[Score]:
