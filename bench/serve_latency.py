@@ -2,8 +2,8 @@
 
     python bench/serve_latency.py [--small]
 
-Open-loop Poisson load from the same cores; a latency counts from the time its request was due. CPU is that of all processes of the
-server (API workers, stream worker, supervisor), from /proc.
+Open-loop Poisson load from the same cores; a latency counts from the time its request was due. Each rate is run three times over new connections, and the
+middle one by its p99 counts. CPU is that of all processes of the server (API workers, stream worker, supervisor), from /proc.
 """
 
 import json
@@ -31,7 +31,7 @@ BAR = (
 )
 SIZES = {"100k": (100_000, 50_000, 1_000_000), "1M": (1_000_000, 100_000, 3_000_000)}  # items, users, events
 SMALL = {"10k": (10_000, 5_000, 100_000)}
-RATES, SECONDS, ASKED_USERS = (200, 1_000, 2_000), 15.0, 4_000
+RATES, SECONDS, TIMES, ASKED_USERS = (200, 1_000, 2_000), 15.0, 3, 4_000
 PEER_RPS, PEER_SECONDS = 8.0, 12.0
 PEERS = (("natural", "flat", ""), ("tuned", "ivf", "1"))  # name, index, threads
 SEED = 1
@@ -49,7 +49,15 @@ def at_rate(server: Running, binary: Path, requests: Path, rps: float, seconds: 
     after = server.cpu_s()
     n = rps * (seconds + 2.0)
     api = sum(after[name] - before.get(name, 0.0) for name in after if name.startswith("api"))
-    return found | {"api_cpu_ms": 1e3 * api / n, "all_cpu_ms": 1e3 * sum(after[name] - before.get(name, 0.0) for name in after) / n}
+    busy = (sum(after[name] - before.get(name, 0.0) for name in after) + found["generator_cpu_s"]) / (seconds + 2.0)
+    return found | {"api_cpu_ms": 1e3 * api / n, "busy_cores": busy, "all_cpu_ms": 1e3 * sum(after[name] - before.get(name, 0.0) for name in after) / n}
+
+
+def middle(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """The run whose p99 is in the middle, with those of all, and what was bad in any."""
+    chosen = sorted(found, key=lambda run: run["p99_us"])[len(found) // 2]
+    worst = {what: max(run[what] for run in found) for what in ("failed", "unanswered", "status_4xx", "status_5xx")}
+    return chosen | worst | {"p99s_us": [run["p99_us"] for run in found]}
 
 
 def stages(server: Running) -> dict[str, float]:
@@ -83,12 +91,14 @@ def measured_vernal(folder: Path, size: tuple[int, int, int], binary: Path, rate
     n_items, n_users, n_events = size
     began = time.perf_counter()
     workspace = world.build(folder, n_items, n_users, n_events)
+    with (folder / "vernal.toml").open("a", encoding="utf-8") as settings:
+        settings.write('\n[rollout]\nmode = "off"\n')  # what watching and training cost beside answers is quiet_training's to say
     built_s = time.perf_counter() - began
     bodies = [request("/v1/recommend", {"user": user, "n": 10}) for user in asked(n_users)]
     requests = write_requests(folder / "requests", bodies)
     with vernal(folder) as server:
         at_rate(server, binary, requests, 500, 5)
-        runs = {f"{rps} rps": at_rate(server, binary, requests, rps, SECONDS) for rps in rates}
+        runs = {f"{rps} rps": middle([at_rate(server, binary, requests, rps, SECONDS) for _ in range(TIMES)]) for rps in rates}
         breakdown = stages(server)
         swapping = swapped(server, binary, requests, workspace)
     return {"built_s": built_s, "runs": runs, "stages_us": breakdown, "swapping": swapping}
@@ -147,8 +157,10 @@ def judged(ours: dict[str, Any], peers: dict[str, Any], largest: str) -> dict[st
     holds = cpu["1000 rps"] <= 0.8 and measured["p99_ms_at_1000_rps"] <= 5 and (measured["p99_ms_at_2000_rps"] or 0) <= 10 and ratio >= 50 and errors == 0
     notes = (
         "cpu_ms is of the API workers; all_cpu_ms adds the stream worker, which folds every slate's impressions, and the supervisor. "
-        "Users and items are synthetic; item models have full-size arrays. The bars in ms were set on a machine where the same natural stack cost "
-        "56-67 ms CPU a request and the prototype 110 times less; what the stack costs here says how this machine compares, and the ratio is what travels."
+        "Nothing watches or trains beside (quiet_training does). Users and items are synthetic; item models have full-size arrays. The bars in ms were set on "
+        "a machine where the same natural stack cost 56-67 ms CPU a request and the prototype 110 times less; what the stack costs here says how this machine "
+        "compares, and the ratio is what travels. At 2,000 a second load, server and stream worker keep the two cores busy for the share that is told; a queue "
+        "of requests of 0.8 ms that is busy for 0.91 of the time keeps one in a hundred for 20 ms, for 0.82 of it 10 (M/D/1)."
     )
     report(
         CLAIM,
@@ -169,6 +181,8 @@ def brief(found: dict[str, Any]) -> dict[str, Any]:
     shown = {
         name: {"p50": run["p50_us"] / 1e3, "p99": run["p99_us"] / 1e3, "cpu": round(run["api_cpu_ms"], 3), "refused": bad(run)} for name, run in runs.items()
     }
+    for name, run in found["runs"].items():
+        shown[name] |= {"p99 of each": [round(us / 1e3, 1) for us in run["p99s_us"]], "cores busy, load and all": round(run["busy_cores"], 2)}
     return shown | {"stages_us": {stage: round(us) for stage, us in found["stages_us"].items()}}
 
 

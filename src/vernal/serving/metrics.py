@@ -37,7 +37,11 @@ GAUGES: Final = (
     Gauge("vernal_training_due_seconds", "time until the next training; below 0 when it is late", "training"),
     Gauge("vernal_trainings_total", "trainings by what became of them", "training", ("outcome",), counter=True),
     Gauge("vernal_gate_refusals_total", "challengers that the gate refused", "training", counter=True),
-    Gauge("vernal_skewed_values", "served feature values that differ from those recomputed from the log, as the newest verdict found", "training"),
+    Gauge(
+        "vernal_skewed_values",
+        "served feature values that differ from the log, as the newest verdict found; -1 where it compared none",
+        "training",
+    ),
     Gauge("vernal_canary_share", "share of users that meet the release on trial; 0 while nobody sees it, or there is none", "trial", ("release",)),
     Gauge("vernal_canary_reward_low", "least reward of the release on trial relative to the one in charge, less 1; -1 before anything can be said", "trial"),
     Gauge("vernal_canary_acts_total", "acts on releases on trial", "trial", ("act",), counter=True),
@@ -122,7 +126,6 @@ def upkeep_values(upkeep: Upkeep, now: int) -> Iterator[Value]:
         "vernal_predicted_regret": upkeep.predicted_regret,
         "vernal_price_of_age": upkeep.price,
         "vernal_training_seconds": upkeep.training_s,
-        "vernal_skewed_values": upkeep.skewed,
         "vernal_canary_reward_low": upkeep.canary_low,
         "vernal_training_due_seconds": None if upkeep.next_at is None else (upkeep.next_at - now) / US_PER_S,
     }
@@ -135,4 +138,5 @@ def upkeep_values(upkeep: Upkeep, now: int) -> Iterator[Value]:
     yield Value("vernal_training_running", upkeep.training)
     yield from (Value("vernal_trainings_total", upkeep.trainings.get(outcome, 0), {"outcome": outcome}) for outcome in OUTCOMES)
     yield Value("vernal_gate_refusals_total", upkeep.refusals)
+    yield Value("vernal_skewed_values", -1 if upkeep.skewed is None else upkeep.skewed)
     yield from (Value("vernal_canary_acts_total", upkeep.canary_acts.get(act, 0), {"act": act}) for act in ACTS)
