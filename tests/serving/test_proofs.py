@@ -35,7 +35,9 @@ def test_served_features_are_those_of_the_log(served):
 
 
 def test_an_audit_of_nothing_is_not_called_clean(own_shop):
-    assert verb(own_shop, "audit")[0] not in (0, None)
+    status, _, err = verb(own_shop, "audit")
+    assert status != 0
+    assert "no slate served on the full rung" in err
 
 
 def test_a_past_answer_comes_out_again_and_one_that_was_tampered_with_does_not(served):

@@ -9,17 +9,18 @@ from vernal.config import Settings
 from vernal.errors import EventError, VernalError
 from vernal.events.checking import reason_against
 from vernal.events.deadletters import DeadLetter, Decode
-from vernal.events.fields import Rejection
+from vernal.events.fields import Rejection, mapping
 from vernal.events.gorse import map_feedback, map_items, map_users
 from vernal.events.schema import Event, Kind
 from vernal.events.segment import ACCEPTED, map_segment
 from vernal.events.times import to_us
-from vernal.events.wire import decode_events, decode_items, decode_users
+from vernal.events.wire import decode_events, decode_items, decode_users, records_of
 from vernal.terms import TIME
 
 SEGMENT: Final = {f"POST /v1/{kind}": kind for kind in (*ACCEPTED, "batch")}  # route -> what it takes
 GORSE: Final = " /api/"  # in every route that speaks Gorse
 ROUTE: Final = " /"  # in every route; a file's name has none
+MAPS: Final = {Kind.ITEMS: map_items, Kind.USERS: map_users}
 
 
 def decoder(settings: Settings, now: int) -> Decode:
@@ -51,16 +52,13 @@ def read(letter: DeadLetter, settings: Settings, now: int) -> Sequence[tuple[Kin
         return [(letter.kind, made[0])]
     event = decode_events(body, now, settings.events)[0]
     if ROUTE not in letter.source and isinstance(event, Event):
-        refuse_row(letter, event, settings, now)
+        refuse_row(letter, mapping(records_of(body, "events")[0], letter.rejection.where).get(TIME), event, settings, now)
     return [(letter.kind, event)]
 
 
-def refuse_row(letter: DeadLetter, event: Event, settings: Settings, now: int) -> None:
-    """Raises what an import says against a row of a file."""
-    given, events = letter.rejection.raw.get(TIME), settings.events
+def refuse_row(letter: DeadLetter, given: Any, event: Event, settings: Settings, now: int) -> None:
+    """Raises what an import says against a row of a file that gave this time."""
+    events = settings.events
     at = None if given is None else to_us(given, events.time_unit, events.timezone, letter.rejection.where)
     if (reason := reason_against(event, at, events, now)) is not None:
         raise EventError.invalid(letter.rejection.where, reason, letter.rejection.expected)
-
-
-MAPS: Final = {Kind.ITEMS: map_items, Kind.USERS: map_users}
