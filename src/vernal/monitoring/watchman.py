@@ -393,6 +393,10 @@ class Watchman:
         """Alarms that block training and promotion until they are over or acknowledged."""
         return tuple(raised.alarm for raised in self.standing_alarms if raised.alarm.blocks_training)
 
+    def reasons_to_hold(self) -> tuple[str, ...]:
+        """`holds` as sentences."""
+        return tuple(alarm.sentence(self.named) for alarm in self.holds)
+
     @property
     def advances(self) -> tuple[Alarm, ...]:
         """Alarms of outcomes: the world changed, and training is brought forward."""
@@ -429,7 +433,7 @@ class Watchman:
             window_s=self.length // US_PER_S,
             promise=self.settings.promise,
             spent=spent_of(self.watches.values()),
-            holds=[alarm.sentence(self.named) for alarm in self.holds],
+            holds=list(self.reasons_to_hold()),
             advances=[alarm.sentence(self.named) for alarm in self.advances],
             alarms=[
                 alarm_drift(raised.stream, raised.alarm, self.named, "" if raised.stands else f"{raised.acknowledged_by}: {raised.note}")

@@ -107,8 +107,7 @@ def has_served(space: RolloutSpace, name: str) -> bool:
 
 def open_alarms(space: RolloutSpace) -> tuple[str, ...]:
     """Alarms about the data that nobody has acknowledged, one sentence each, as the keeper left them."""
-    watchman = Watchman(space, space.data / "monitoring")
-    return tuple(alarm.sentence(watchman.named) for alarm in watchman.holds)
+    return Watchman(space, space.data / "monitoring").reasons_to_hold()
 
 
 def promote(space: RolloutSpace, name: str, reason: str, *, by: str = "the gate", in_spite: str = "", holds: Sequence[str] = ()) -> Promotion:
@@ -117,7 +116,7 @@ def promote(space: RolloutSpace, name: str, reason: str, *, by: str = "the gate"
     Parameters
     ----------
     by : who or what asks for it
-    in_spite : why it is put in charge although the gate refused it, or an alarm is open; goes into the certificate, signed
+    in_spite : why it is put in charge although the gate refused it, or an alarm is open; kept with the promotion, and signed into a certificate that refused
     holds : unacknowledged alarms about the data, one sentence each; the certificate may be older than they are
 
     Raises

@@ -313,7 +313,7 @@ class Keeper:
         return (ended[-1].ended_at - ended[-1].at) / US_PER_S if ended else None
 
     def holds(self) -> tuple[str, ...]:
-        return tuple(alarm.sentence(self.watchman.named) for alarm in self.watchman.holds)
+        return self.watchman.reasons_to_hold()
 
     def champion(self) -> Manifest | None:
         """The release in charge; none where there is none that can be read."""

@@ -90,7 +90,7 @@ def status_of(space: RolloutSpace) -> Status:
         next_training=rfc3339(upkeep.next_at) if upkeep and upkeep.next_at else "",
         next_reason=last.next_reason if last else "",
         staleness=Staleness(upkeep.predicted_regret, upkeep.price, upkeep.incidents, upkeep.unknown_share) if upkeep else None,
-        holds=[alarm.sentence(watchman.named) for alarm in watchman.holds],
+        holds=list(watchman.reasons_to_hold()),
         decisions=[Said(rfc3339(d.at), d.act, d.reason, d.cost_of_waiting, d.cost_of_training) for d in reversed(said[-SHOWN:])],
         trainings=[trained(t) for t in reversed(trainings(trainings_of(space.data))[-SHOWN:])],
     )
